@@ -1,0 +1,127 @@
+"""Every error of runworker, and every code a sender can be given.
+
+    RunworkerError
+    ├── ConfigurationError      a setting is wrong; stops the start
+    ├── ServerError             an embedded server would not start
+    ├── InvalidMessage          a message that cannot be read as a command; goes to dead_letters
+    ├── Rejected                a rule says no; becomes a verdict
+    ├── NotYet                  a command before its turn; becomes a WAITING verdict
+    └── Unavailable             PostgreSQL is away or busy; the message stays in the broker
+
+Codes are stable: senders branch on them. `docs/errors.md` explains each, and a test keeps it complete.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class Code(StrEnum):
+    """Why a message was refused. The text after each value is its one-line meaning."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> "Code":
+        """Keep the meaning beside the value."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    # The message itself
+    MALFORMED_MESSAGE = "MALFORMED_MESSAGE", "The message is not a JSON Celery message."
+    POSITIONAL_ARGUMENTS = "POSITIONAL_ARGUMENTS", "Fields came as positional arguments; send keyword arguments."
+    UNKNOWN_COMMAND = "UNKNOWN_COMMAND", "No command has this name."
+    MISSING_FIELD = "MISSING_FIELD", "A required field is absent."
+    UNKNOWN_FIELD = "UNKNOWN_FIELD", "The command has no such field."
+    INVALID_FIELD = "INVALID_FIELD", "A field has the wrong type, range, length or characters."
+    BATCH_TOO_LARGE = "BATCH_TOO_LARGE", "A bulk message carries more commands than it may."
+    INTERNAL_ERROR = "INTERNAL_ERROR", "runworker failed on this command; operations have been told."
+
+    # The ledger
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED", "The key already belongs to a command with another payload."
+    WAIT_EXPIRED = "WAIT_EXPIRED", "What the command waited for did not come in time."
+
+    # Who
+    UNKNOWN_USER = "UNKNOWN_USER", "issued_by or operator_id names no user."
+    ROLE_NOT_ALLOWED = "ROLE_NOT_ALLOWED", "The user's role may not issue this command."
+
+    # Flow versions
+    UNKNOWN_FLOW_VERSION = "UNKNOWN_FLOW_VERSION", "No flow version has this id."
+    FLOW_VERSION_NOT_PUBLISHED = "FLOW_VERSION_NOT_PUBLISHED", "A run is pinned to a PUBLISHED version only."
+    FLOW_VERSION_IMMUTABLE = "FLOW_VERSION_IMMUTABLE", "A PUBLISHED or DEPRECATED version does not change."
+    FLOW_VERSION_ILLEGAL_MOVE = "FLOW_VERSION_ILLEGAL_MOVE", "The flow version may not go from its state to that one."
+    FLOW_ALREADY_PUBLISHED = "FLOW_ALREADY_PUBLISHED", "The flow already has a PUBLISHED version."
+    PLAN_INVALID = "PLAN_INVALID", "The version's graph gives no valid plan; `problems` lists why."
+    PLAN_EMPTY = "PLAN_EMPTY", "The graph has no nodes."
+    PLAN_MALFORMED = "PLAN_MALFORMED", "The graph, a node or an edge does not have the documented shape."
+    PLAN_DUPLICATE_NODE = "PLAN_DUPLICATE_NODE", "Two nodes share one id."
+    PLAN_DANGLING_EDGE = "PLAN_DANGLING_EDGE", "An edge names a node that is not there."
+    PLAN_NO_START = "PLAN_NO_START", "The graph has no start node."
+    PLAN_MANY_STARTS = "PLAN_MANY_STARTS", "The graph has more than one start node."
+    PLAN_START_NOT_FIRST = "PLAN_START_NOT_FIRST", "The start node is not step 0."
+    PLAN_NO_END = "PLAN_NO_END", "The graph has no end node."
+    PLAN_CYCLE = "PLAN_CYCLE", "The edges lead back to a node they came from."
+    PLAN_STEP_INDEX = "PLAN_STEP_INDEX", "A step's index is missing or outside 0 to 10."
+    PLAN_DUPLICATE_STEP = "PLAN_DUPLICATE_STEP", "Two nodes claim one step index."
+    PLAN_UNREACHABLE_STEP = "PLAN_UNREACHABLE_STEP", "A step cannot be reached from the step before it."
+
+    # Runs
+    UNKNOWN_SCENARIO = "UNKNOWN_SCENARIO", "scenario_id names no scenario."
+    RUN_ALREADY_EXISTS = "RUN_ALREADY_EXISTS", "A run with this id has been started before."
+    RUN_PIN_IMMUTABLE = "RUN_PIN_IMMUTABLE", "A run's flow version never changes."
+    RUN_NOT_PINNED = "RUN_NOT_PINNED", "A legacy run without a flow version cannot be stepped."
+    RUN_ILLEGAL_MOVE = "RUN_ILLEGAL_MOVE", "The run may not go from its state to that one."
+    RUN_NOT_RUNNING = "RUN_NOT_RUNNING", "The run is finished or not started; the command needs it RUNNING."
+    RUN_ON_HOLD = "RUN_ON_HOLD", "The run is on HOLD; resume it first."
+    RUN_READ_ONLY = "RUN_READ_ONLY", "A finished run does not change but for archiving."
+    STEP_NOT_PLANNED = "STEP_NOT_PLANNED", "The run's plan does not have this step."
+    STEP_ALREADY_PASSED = "STEP_ALREADY_PASSED", "The run is at this step or beyond it."
+    STEP_ILLEGAL_MOVE = "STEP_ILLEGAL_MOVE", "The step may not go from its state to that one."
+    STATE_CONFLICT = "STATE_CONFLICT", "The database refused the write; a constraint is named in the message."
+
+
+class RunworkerError(Exception):
+    """Root of all errors that runworker raises on purpose."""
+
+
+class ConfigurationError(RunworkerError):
+    """Settings do not fit; the text lists every problem, secrets masked."""
+
+
+class ServerError(RunworkerError):
+    """An embedded server could not be started or found; the text says what to do."""
+
+
+class _Coded(RunworkerError):
+    def __init__(self, code: Code, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.facts: Mapping[str, Any] = facts
+
+
+class InvalidMessage(_Coded):
+    """A message that cannot be read as a command. Not an outcome of a rule: it never enters the ledger."""
+
+
+class Rejected(_Coded):
+    """A rule says no. `facts` go into the verdict beside code and message."""
+
+
+class NotYet(RunworkerError):
+    """A command before its turn.
+
+    waiting_for: what has to happen first, as the verdict shows it.
+    wakes_on: ids (runs, lots, command keys) whose change lets the command be tried again.
+    """
+
+    def __init__(self, message: str, *, waiting_for: Mapping[str, Any], wakes_on: tuple[Any, ...]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.waiting_for = waiting_for
+        self.wakes_on = wakes_on
+
+
+class Unavailable(RunworkerError):
+    """PostgreSQL did not answer within the retry time. Nothing was written; send or deliver again."""
