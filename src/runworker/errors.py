@@ -30,7 +30,10 @@ class Code(StrEnum):
 
     # The message itself
     MALFORMED_MESSAGE = "MALFORMED_MESSAGE", "The message is not a JSON Celery message."
-    POSITIONAL_ARGUMENTS = "POSITIONAL_ARGUMENTS", "Fields came as positional arguments; send keyword arguments."
+    POSITIONAL_ARGUMENTS = (
+        "POSITIONAL_ARGUMENTS",
+        "Fields came as positional arguments; send keyword arguments.",
+    )
     UNKNOWN_COMMAND = "UNKNOWN_COMMAND", "No command has this name."
     MISSING_FIELD = "MISSING_FIELD", "A required field is absent."
     UNKNOWN_FIELD = "UNKNOWN_FIELD", "The command has no such field."
@@ -39,7 +42,10 @@ class Code(StrEnum):
     INTERNAL_ERROR = "INTERNAL_ERROR", "runworker failed on this command; operations have been told."
 
     # The ledger
-    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED", "The key already belongs to a command with another payload."
+    IDEMPOTENCY_KEY_REUSED = (
+        "IDEMPOTENCY_KEY_REUSED",
+        "The key already belongs to a command with another payload.",
+    )
     WAIT_EXPIRED = "WAIT_EXPIRED", "What the command waited for did not come in time."
 
     # Who
@@ -50,7 +56,10 @@ class Code(StrEnum):
     UNKNOWN_FLOW_VERSION = "UNKNOWN_FLOW_VERSION", "No flow version has this id."
     FLOW_VERSION_NOT_PUBLISHED = "FLOW_VERSION_NOT_PUBLISHED", "A run is pinned to a PUBLISHED version only."
     FLOW_VERSION_IMMUTABLE = "FLOW_VERSION_IMMUTABLE", "A PUBLISHED or DEPRECATED version does not change."
-    FLOW_VERSION_ILLEGAL_MOVE = "FLOW_VERSION_ILLEGAL_MOVE", "The flow version may not go from its state to that one."
+    FLOW_VERSION_ILLEGAL_MOVE = (
+        "FLOW_VERSION_ILLEGAL_MOVE",
+        "The flow version may not go from its state to that one.",
+    )
     FLOW_ALREADY_PUBLISHED = "FLOW_ALREADY_PUBLISHED", "The flow already has a PUBLISHED version."
     PLAN_INVALID = "PLAN_INVALID", "The version's graph gives no valid plan; `problems` lists why."
     PLAN_EMPTY = "PLAN_EMPTY", "The graph has no nodes."
