@@ -1,0 +1,114 @@
+"""Alembic's environment: one migration at a time on a database, and none that waits for ever.
+
+Under a session-level advisory lock, so that two deploys cannot race: the second waits, then finds nothing to do.
+Each revision is a transaction of its own. The lock is the session's: connect to PostgreSQL itself, not through a
+pooler that shares sessions.
+"""
+
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.util import CommandError
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import OperationalError
+
+from runworker.errors import ConfigurationError, RunworkerError, Unavailable
+from runworker.migrations import parse_url
+from runworker.models import Base
+
+ADVISORY_LOCK: Final = int.from_bytes(b"runworkr")
+WAIT_FOR_OTHER_MIGRATION: Final = "5min"
+LOCK_TIMEOUT: Final = "10s"  # a table lock that is waited for blocks everyone who comes after
+STATEMENT_TIMEOUT: Final = "15min"  # room to rewrite a table of lots
+
+
+def _url() -> str:
+    given = context.config.attributes.get("url")
+    from_environment = os.environ.get("RUNWORKER_MIGRATION_URL") or os.environ.get("RUNWORKER_DATABASE_URL")
+    url = given or from_environment
+    if not url:
+        raise ConfigurationError(
+            "No database to migrate: set RUNWORKER_MIGRATION_URL (the tables' owner) or RUNWORKER_DATABASE_URL,"
+            " for example postgresql://owner:password@localhost/runworker."
+        )
+    return str(url)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Hold the advisory lock, so that nobody else migrates this database meanwhile."""
+    patience = context.config.attributes.get("wait_for_other_migration", WAIT_FOR_OTHER_MIGRATION)
+    connection.execute(text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": patience})
+    try:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise Unavailable(
+                f"Another migration of this database is still running after {patience}. Nothing was changed here;"
+                " wait for it to end, or end its session, and try again."
+            ) from error
+        raise
+    # Committed, so that Alembic opens and closes a transaction of its own for each revision.
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
+        connection.commit()
+
+
+def _tell(ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]) -> None:
+    # stdout belongs to the caller's own output, which may be JSON.
+    sys.stderr.write(f"runworker: {'up' if step.is_upgrade else 'down'}grade {step.up_revision_id}\n")
+
+
+def _migrate(connection: Connection) -> None:
+    connection.execute(
+        text("SELECT set_config('lock_timeout', :lock, false), set_config('statement_timeout', :statement, false)"),
+        {"lock": LOCK_TIMEOUT, "statement": STATEMENT_TIMEOUT},
+    )
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        transaction_per_migration=True,
+        compare_type=True,
+        compare_server_default=True,
+        on_version_apply=_tell,
+    )
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise Unavailable(
+                f"A table stayed locked by another session for {LOCK_TIMEOUT}. The revision that needed it was"
+                " rolled back, those before it are kept; stop what holds the lock and try again."
+            ) from error
+        raise
+
+
+def _run() -> None:
+    if context.is_offline_mode():
+        raise ConfigurationError("Revisions look at the data they move, so no SQL script can be made; run them online.")
+    engine = create_engine(parse_url(_url()), poolclass=pool.NullPool)
+    try:
+        connection = engine.connect()
+    except OperationalError as error:
+        raise Unavailable(f"Cannot connect to {engine.url.render_as_string()}: {error.orig}") from error
+    with connection, _alone(connection):
+        _migrate(connection)
+
+
+try:
+    _run()
+except RunworkerError as error:
+    # The one kind of error that Alembic's own command line shows without a traceback.
+    raise CommandError(str(error)) from error
