@@ -1,0 +1,144 @@
+"""Settings: one frozen class, `RUNWORKER_` variables, checked as a whole before anything starts.
+
+Sources, first wins: arguments, environment, `.env`, files in a secrets directory (`RUNWORKER_SECRETS_DIR`, or
+`/run/secrets` where it exists; a file is named as the variable, in lower case). Nothing is read at import.
+"""
+
+import difflib
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runworker.errors import ConfigurationError
+
+PREFIX = "RUNWORKER_"
+_SECRETS_DIRECTORY = PREFIX + "SECRETS_DIR"
+_NOT_A_PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^@]*(?=@)")
+
+
+def masked(url: str) -> str:
+    """`url` with its password replaced by stars, fit for logs and screens."""
+    return _NOT_A_PASSWORD.sub(r"\1:***", url)
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in schemes or not parts.netloc:
+            raise ValueError(f"expected a URL such as {schemes[0]}://user:password@host/name")
+        return value
+
+    return AfterValidator(check)
+
+
+def _with_driver(value: SecretStr) -> SecretStr:
+    """Accept libpq's spelling and name the driver that SQLAlchemy shall use."""
+    scheme, rest = value.get_secret_value().split("://", 1)
+    return SecretStr(f"postgresql+psycopg://{rest}") if scheme in ("postgres", "postgresql") else value
+
+
+DatabaseUrl = Annotated[SecretStr, _url("postgresql", "postgresql+psycopg", "postgres"), AfterValidator(_with_driver)]
+BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "sentinel")]
+
+
+class Settings(BaseSettings):
+    """What a runworker process is told from outside. Durations are seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", frozen=True, extra="forbid", validate_default=True
+    )
+
+    database_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL for the worker; without it the running embedded servers are used"
+    )
+    migration_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL as the tables' owner, for migrations and imports; default: database_url"
+    )
+    broker_url: BrokerUrl | None = Field(
+        None, description="Redis or Valkey; without it the running embedded servers are used"
+    )
+    result_backend_url: BrokerUrl | None = Field(None, description="where verdicts are put; default: broker_url")
+    data_dir: Path | None = Field(
+        None, description="directory of the embedded servers; default: the user's data directory"
+    )
+    queue: str = Field(
+        "celery",
+        min_length=1,
+        max_length=100,
+        description="queue of commands; the default is every Celery client's own",
+    )
+    database_role: str | None = Field(
+        "runworker_worker",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="role the worker takes on after connecting, where it may; owns nothing",
+    )
+    default_site_code: str = Field(
+        "MAIN", pattern=r"^[A-Z]{4}$", description="site of runs that are started without site_code"
+    )
+    wait_seconds: int = Field(300, ge=1, le=86_400, description="how long a command may wait for its turn")
+    retry_seconds: float = Field(10, ge=0, le=300, description="how long passing database errors are retried in place")
+    connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
+    statement_timeout_seconds: int = Field(30, ge=1, le=600, description="longest statement the worker lets run")
+    lock_timeout_seconds: int = Field(10, ge=1, le=600, description="longest wait for a row lock")
+    pool_size: int = Field(5, ge=1, le=100, description="database connections kept by one worker process")
+    visibility_timeout_seconds: int = Field(
+        60, ge=5, le=3600, description="after which a dead worker's messages are delivered again"
+    )
+    result_expires_seconds: int = Field(3600, ge=60, le=604_800, description="how long results stay in Redis")
+    sweep_seconds: float = Field(
+        5, ge=0.1, le=3600, description="how often overdue and upstream-queued commands are looked for"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe event that is logged"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: console where a person watches, JSON elsewhere"
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read all sources. Raises ConfigurationError naming every wrong setting at once, with no secret in it."""
+        directory = os.environ.get(_SECRETS_DIRECTORY, "/run/secrets")
+        problems = _unknown_variables(cls)
+        try:
+            settings = cls(_secrets_dir=directory if Path(directory).is_dir() else None, **overrides)
+        except ValidationError as error:
+            problems += [_sentence(detail) for detail in error.errors(include_url=False, include_input=False)]
+        if problems:
+            raise ConfigurationError("Wrong settings:\n" + "\n".join(f"  {line}" for line in problems))
+        return settings
+
+    def shown(self) -> dict[str, Any]:
+        """Every setting by name, passwords masked."""
+        return {
+            name: masked(value.get_secret_value()) if isinstance(value, SecretStr) else value
+            for name, value in ((name, getattr(self, name)) for name in type(self).model_fields)
+        }
+
+
+def _unknown_variables(cls: type[Settings]) -> list[str]:
+    known = {PREFIX + name.upper() for name in cls.model_fields} | {_SECRETS_DIRECTORY}
+    return [
+        f"{name}: no such setting"
+        + "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, 1))
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _sentence(detail: Any) -> str:
+    name = "_".join(str(part) for part in detail["loc"][:1])
+    variable = name if name.lower().startswith(PREFIX.lower()) else PREFIX + name
+    return f"{variable.upper()}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read at the first call."""
+    return Settings.load()

@@ -1,0 +1,187 @@
+"""The engine's door: `Engine.apply`, the only writer of plant state.
+
+Around the transaction of a batch it does three things: errors that pass are retried with backoff and jitter, a batch
+that the database refuses is split until the bad command stands alone, and verdicts that were decided late are told.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select
+from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from runworker.commands import Command
+from runworker.config import Settings
+from runworker.engine import dead_letters
+from runworker.engine.batch import Batch, Decided, Order, Tools
+from runworker.engine.database import connect
+from runworker.engine.failures import as_rejection, is_passing
+from runworker.engine.loading import Plans
+from runworker.errors import Code, Rejected, Unavailable
+from runworker.models import CommandRecord
+from runworker.states import CommandStatus
+from runworker.verdicts import Verdict
+
+_log = structlog.get_logger(__name__)
+
+_LONGEST_PAUSE: Final = 2.0
+"""Seconds between two attempts at most."""
+
+_SWEEP_LIMIT: Final = 100
+
+LateVerdicts = Callable[[Mapping[str, Verdict]], None]
+
+
+def _tell_nobody(_verdicts: Mapping[str, Verdict]) -> None:
+    return
+
+
+class Engine:
+    """Applies commands to one database. Safe to share between threads; not between processes.
+
+    tell_late: given verdicts by task id of commands that had been answered WAITING, after their commit.
+    """
+
+    def __init__(self, settings: Settings, tell_late: LateVerdicts = _tell_nobody) -> None:
+        self._settings = settings
+        self.database = connect(settings)
+        self._tools = Tools(settings, numbers=connect(settings), plans=Plans())
+        self._tell_late = tell_late
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.dispose()
+        self._tools.numbers.dispose()
+
+    def apply(self, commands: Sequence[Command], task_ids: Mapping[UUID, str] | None = None) -> list[Verdict]:
+        """Apply commands, in order where order matters, and return a verdict for each.
+
+        task_ids: Celery task ids by idempotency key, kept so that a late verdict finds its result.
+        Raises Unavailable when PostgreSQL stays away for `retry_seconds`; then nothing of what raised was written.
+        """
+        return self._apply(list(commands), task_ids or {})
+
+    def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> None:
+        """Judge stored commands once more; with `expire`, those whose time is up become EXPIRED."""
+        try:
+            self._transact(Order(stored=keys, expire=expire))
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(keys) > 1:
+                for key in keys:
+                    self.judge_again([key], expire=expire)
+            else:
+                rejection = as_rejection(error) or self._internal_error(error, {"stored": str(keys[0])})
+                self._transact(Order(stored=keys, refused={keys[0]: rejection}))
+
+    def sweep(self) -> int:
+        """Take in what upstreams put into the ledger themselves and expire what waited too long. Returns how many."""
+        overdue = select(CommandRecord.idempotency_key).where(
+            CommandRecord.status == CommandStatus.WAITING, CommandRecord.expires_at <= func.clock_timestamp()
+        )
+        queued = select(CommandRecord.idempotency_key).where(CommandRecord.status == CommandStatus.QUEUED)
+        swept = 0
+        for found in (
+            queued.order_by(CommandRecord.received_at).limit(_SWEEP_LIMIT),
+            overdue.order_by(CommandRecord.expires_at).limit(_SWEEP_LIMIT),
+        ):
+            with self.database.connect() as connection:
+                keys = list(connection.execute(found).scalars())
+            if keys:
+                self.judge_again(keys, expire=True)
+                swept += len(keys)
+        return swept
+
+    def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
+        """Stored verdicts by key; keys that are unknown or not judged yet are absent."""
+        stored = select(CommandRecord.idempotency_key, CommandRecord.verdict).where(
+            CommandRecord.idempotency_key.in_(keys), CommandRecord.verdict.is_not(None)
+        )
+        with self.database.connect() as connection:
+            return {key: Verdict.from_dict(verdict) for key, verdict in connection.execute(stored) if verdict}
+
+    def _apply(self, commands: list[Command], task_ids: Mapping[UUID, str]) -> list[Verdict]:
+        try:
+            return self._transact(Order(commands, task_ids)).verdicts
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(commands) > 1:
+                _log.info("batch.split", commands=len(commands), error=type(error).__name__)
+                middle = len(commands) // 2
+                return self._apply(commands[:middle], task_ids) + self._apply(commands[middle:], task_ids)
+            return [self._apply_alone(commands[0], task_ids)]
+
+    def _apply_alone(self, command: Command, task_ids: Mapping[UUID, str]) -> Verdict:
+        """A command whose batch failed: first without those that wait for it, since one of them may be the bad one."""
+        try:
+            decided = self._transact(Order([command], task_ids, release=False))
+        except Unavailable:
+            raise
+        except Exception as error:
+            rejection = as_rejection(error)
+            if rejection is None:
+                self._internal_error(error, {"command": command.name, **command.payload()}, command)
+                return Verdict(
+                    CommandStatus.REJECTED,
+                    command.name,
+                    command.idempotency_key,
+                    run_id=command.target_run,
+                    code=Code.INTERNAL_ERROR,
+                    message="runworker failed on this command; it is kept in dead_letters and can be replayed",
+                )
+            refused = {command.idempotency_key: rejection}
+            return self._transact(Order([command], task_ids, refused=refused)).verdicts[0]
+        self._release(decided)
+        return decided.verdicts[0]
+
+    def _release(self, decided: Decided) -> None:
+        waiting = select(CommandRecord.idempotency_key).where(
+            CommandRecord.status == CommandStatus.WAITING, CommandRecord.wakes_on.overlap(list(decided.woken))
+        )
+        with self.database.connect() as connection:
+            keys = list(connection.execute(waiting.order_by(CommandRecord.received_at)).scalars())
+        for key in keys:
+            self.judge_again([key])
+
+    def _transact(self, order: Order) -> Decided:
+        attempts = Retrying(
+            retry=retry_if_exception(is_passing),
+            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
+            stop=stop_after_delay(self._settings.retry_seconds),
+            before_sleep=lambda state: _log.warning(
+                "database.retry",
+                attempt=state.attempt_number,
+                error=type(state.outcome.exception()).__name__ if state.outcome else None,
+            ),
+        )
+        try:
+            decided = attempts(self._attempt, order)
+        except RetryError as error:
+            cause = error.last_attempt.exception()
+            raise Unavailable(f"PostgreSQL did not do the work in {self._settings.retry_seconds} s: {cause}") from cause
+        if decided.late:
+            self._tell_late(decided.late)
+        return decided
+
+    def _attempt(self, order: Order) -> Decided:
+        with self.database.begin() as connection:
+            return Batch(connection, self._tools, order).decide()
+
+    def _internal_error(self, error: Exception, payload: object, command: Command | None = None) -> Rejected:
+        _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
+        dead_letters.store(
+            self.database,
+            dead_letters.Letter(
+                raw_body=json.dumps(payload, sort_keys=True).encode(),
+                task_name=f"runworker.{command.name}" if command else None,
+                task_id=str(command.idempotency_key) if command else None,
+                code=Code.INTERNAL_ERROR,
+                error=f"{type(error).__name__}: {error}",
+            ),
+        )
+        return Rejected(Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters")

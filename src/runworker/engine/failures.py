@@ -1,0 +1,59 @@
+"""What a database error means: passing, a rule's refusal, or a fault of ours.
+
+Constraint names are an interface. This table is the one place where they become codes.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+
+from runworker.errors import Code, Rejected
+
+CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
+    "uq_production_runs_idempotency_key": Code.IDEMPOTENCY_KEY_REUSED,
+    "pk_production_runs": Code.RUN_ALREADY_EXISTS,
+    "fk_production_runs_scenario_id": Code.UNKNOWN_SCENARIO,
+    "fk_production_runs_operator_id": Code.UNKNOWN_USER,
+    "fk_run_step_executions_operator_id": Code.UNKNOWN_USER,
+}
+
+_PASSING_CLASSES: Final = ("08", "40", "53", "57", "58")
+"""Connection, rollback, resources, operator intervention, system: SQLSTATE classes that say nothing of the command."""
+
+_PASSING_STATES: Final = frozenset({"55P03", "25P03", "25P04"})
+"""Lock not available; a session's idle or transaction timeout."""
+
+_PASSING_CONSTRAINTS: Final = frozenset({"pk_commands", "uq_production_runs_run_code"})
+"""Somebody else, not a runworker, took the same key or number a moment ago: look again."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same work may succeed a moment later: connection lost, deadlock, timeout, shutdown."""
+    if isinstance(error, TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES or _constraint(error) in _PASSING_CONSTRAINTS
+
+
+def as_rejection(error: BaseException) -> Rejected | None:
+    """The rejection that a refused write amounts to, or None where the error names no constraint."""
+    constraint = _constraint(error)
+    if constraint is None:
+        return None
+    code = CODES_OF_CONSTRAINTS.get(constraint, Code.STATE_CONFLICT)
+    said = error.orig.diag.message_primary if isinstance(error, DBAPIError) and error.orig else None  # type: ignore[attr-defined] # psycopg's errors have it
+    return Rejected(code, f"the database refused: {said} ({constraint})")
+
+
+def _constraint(error: BaseException) -> str | None:
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+        return error.orig.diag.constraint_name
+    return None

@@ -1,0 +1,195 @@
+"""The ledger: which keys are known, who waits for whom, and what was decided."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    DateTime,
+    LargeBinary,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from runworker.commands import Command
+from runworker.engine.database import given, rows_given
+from runworker.models import CommandRecord
+from runworker.states import CommandStatus
+from runworker.verdicts import Verdict
+
+_commands = CommandRecord.__table__.c
+
+# Row locks come later and in id order. These locks come first, sorted: they stand for ids that have no row yet, so that
+# of two batches that name the same key or run one is wholly before the other. Counting forces every lock to be taken
+# before the clock is read.
+_LOCK = text(
+    "WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(id) FROM unnest(CAST(:ids AS bigint[])) AS id)"
+    " SELECT clock_timestamp() FROM (SELECT count(locked) FROM locked) AS all_locked"
+)
+
+_READ = (
+    select(
+        _commands.idempotency_key,
+        _commands.command,
+        _commands.payload,
+        _commands.payload_sha256,
+        _commands.status,
+        _commands.run_id,
+        _commands.waiting_for,
+        _commands.verdict,
+        _commands.task_id,
+        _commands.received_at,
+        _commands.expires_at,
+    )
+    .where(
+        _commands.idempotency_key.in_(
+            select(func.unnest(bindparam("keys", type_=ARRAY(Uuid)))).union(
+                select(_commands.idempotency_key).where(
+                    text("status = 'WAITING'"),
+                    _commands.wakes_on.op("&&")(bindparam("woken_by", type_=ARRAY(Uuid))),
+                )
+            )
+        )
+    )
+    .order_by(_commands.idempotency_key)
+    .with_for_update()
+)
+
+_given = given(
+    idempotency_key=Uuid(),
+    command=Text(),
+    payload=Text(),
+    payload_sha256=LargeBinary(),
+    issued_by=Uuid(),
+    status=Text(),
+    run_id=Uuid(),
+    waiting_for=Text(),
+    wakes_on=Text(),
+    verdict=Text(),
+    code=Text(),
+    task_id=Text(),
+    decided_at=DateTime(timezone=True),
+    expires_at=DateTime(timezone=True),
+    deliveries=_commands.deliveries.type,
+)
+# Documents and lists travel as text: an array parameter cannot hold arrays of different lengths.
+_column_of_given = {
+    **{column.name: column for column in _given.c},
+    **{name: cast(_given.c[name], JSONB) for name in ("payload", "waiting_for", "verdict")},
+    "wakes_on": cast(_given.c.wakes_on, ARRAY(Uuid)),
+}
+_INSERT = insert(CommandRecord).from_select(
+    list(_column_of_given), select(*_column_of_given.values()), include_defaults=False
+)
+_UPDATE = (
+    update(CommandRecord)
+    .where(_commands.idempotency_key == _given.c.idempotency_key)
+    .values(
+        {
+            name: _column_of_given[name]
+            for name in (
+                "payload_sha256", "issued_by", "status", "run_id", "waiting_for", "wakes_on", "verdict", "code",
+                "decided_at", "expires_at",
+            )
+        }
+    )
+)  # fmt: skip
+_repeated = given(idempotency_key=Uuid(), times=_commands.deliveries.type)
+_COUNT_DELIVERIES = (
+    update(CommandRecord)
+    .where(_commands.idempotency_key == _repeated.c.idempotency_key)
+    .values(deliveries=_commands.deliveries + _repeated.c.times)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A ledger row as read and locked."""
+
+    idempotency_key: UUID
+    command: str
+    payload: dict[str, Any]
+    payload_sha256: bytes | None
+    status: CommandStatus
+    run_id: UUID | None
+    waiting_for: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    task_id: str | None
+    received_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the ledger shall say of a command. command is None for a stored one that cannot be read."""
+
+    key: UUID
+    command: Command | None
+    verdict: Verdict
+    wakes_on: tuple[UUID, ...]
+    task_id: str | None
+    deliveries: int
+    expires_at: datetime | None
+
+
+def lock(connection: Connection, ids: Iterable[UUID]) -> datetime:
+    """Lock ids that may have no row yet until the transaction ends. Returns the database's clock, read after that."""
+    # The last eight bytes: the first ones of time-ordered UUIDs are alike.
+    numbers = sorted({int.from_bytes(id_.bytes[8:], signed=True) for id_ in ids})
+    now: datetime = connection.execute(_LOCK, {"ids": numbers}).scalar_one()
+    return now
+
+
+def read(connection: Connection, keys: Collection[UUID], woken_by: Collection[UUID]) -> list[Row]:
+    """Rows of `keys`, and WAITING rows that a change of any id in `woken_by` may let go on; locked, in key order."""
+    rows = connection.execute(_READ, {"keys": list(keys), "woken_by": list(woken_by)})
+    return [Row(row[0], row[1], row[2], row[3], CommandStatus(row[4]), *row[5:]) for row in rows]
+
+
+def write(connection: Connection, new: Collection[Record], known: Collection[Record], now: datetime) -> None:
+    """Insert `new` commands and update `known` ones with their verdicts."""
+    if new:
+        connection.execute(_INSERT, rows_given([_row(record, now) for record in new]))
+    if known:
+        connection.execute(_UPDATE, rows_given([_row(record, now) for record in known]))
+
+
+def count_deliveries(connection: Connection, repeated: Mapping[UUID, int]) -> None:
+    """Note how often known keys were delivered again."""
+    if repeated:
+        rows = [{"idempotency_key": key, "times": times} for key, times in repeated.items()]
+        connection.execute(_COUNT_DELIVERIES, rows_given(rows))
+
+
+def _row(record: Record, now: datetime) -> dict[str, Any]:
+    command, verdict = record.command, record.verdict
+    return {
+        "idempotency_key": record.key,
+        "command": verdict.command,
+        "payload": json.dumps(command.payload()) if command else None,
+        "payload_sha256": command.fingerprint() if command else None,
+        "issued_by": command.issued_by if command else None,
+        "status": str(verdict.status),
+        "run_id": verdict.run_id,
+        "waiting_for": json.dumps(verdict.waiting_for) if verdict.waiting_for else None,
+        "wakes_on": "{" + ",".join(map(str, record.wakes_on)) + "}" if record.wakes_on else None,
+        "verdict": json.dumps(verdict.as_dict()),
+        "code": verdict.code,
+        "task_id": record.task_id,
+        "decided_at": now if verdict.decided else None,
+        "expires_at": record.expires_at,
+        "deliveries": record.deliveries,
+    }

@@ -1,0 +1,25 @@
+"""Use cases, pure: they read facts and return outcomes, or say `Rejected` or `NotYet`."""
+
+from runworker.commands import Command
+from runworker.errors import Code, Rejected
+from runworker.handlers.facts import Facts, Outcome
+from runworker.handlers.runs import HANDLERS as _RUN_HANDLERS
+
+_HANDLERS = {**_RUN_HANDLERS}
+
+
+def handle(command: Command, facts: Facts) -> Outcome:
+    """Judge one command against the facts.
+
+    Returns the outcome. Raises Rejected where a rule says no and NotYet where the command comes before its turn.
+    Who asks is judged first: a stranger learns nothing of the plant's state.
+    """
+    role = facts.users.get(command.issued_by)
+    if role is None:
+        raise Rejected(Code.UNKNOWN_USER, f"issued_by {command.issued_by} names no user")
+    if role not in command.roles:
+        raise Rejected(
+            Code.ROLE_NOT_ALLOWED,
+            f"{command.name} may be issued by {', '.join(sorted(command.roles))}, not by {role}",
+        )
+    return _HANDLERS[type(command)](command, facts)
