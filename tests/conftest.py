@@ -1,0 +1,21 @@
+"""Fixtures for all tests."""
+
+from tests.servers import (
+    broker_url,
+    database_url,
+    empty_database_url,
+    servers,
+    template_database,
+    worker_database_url,
+    worker_login,
+)
+
+__all__ = [
+    "broker_url",
+    "database_url",
+    "empty_database_url",
+    "servers",
+    "template_database",
+    "worker_database_url",
+    "worker_login",
+]

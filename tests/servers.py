@@ -1,0 +1,130 @@
+"""Fixtures: real servers for the session, and for each test a database and a broker of its own.
+
+The servers are embedded ones, or those that RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL name. The former's user
+must be allowed to create databases (and roles, for `worker_database_url`); of the latter, databases 1 to 15 are
+emptied. Nothing but the two URLs differs between the two.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from redis import Redis
+from sqlalchemy import URL, make_url
+
+from runworker.embedded import EmbeddedServers, ServerUrls, temporary_directory
+
+WORKER_GROUP = "runworker_worker"
+"""The group role that the migrations create and that holds the worker's rights."""
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[ServerUrls]:
+    """Where the servers are; as administrator, for fixtures. Tests take the URLs below."""
+    given = [os.environ.get(name) for name in ("RUNWORKER_DATABASE_URL", "RUNWORKER_BROKER_URL")]
+    match given:
+        case [str(database), str(broker)]:
+            yield ServerUrls(admin_database_url=database, database_url=database, broker_url=broker)
+        case [None, None]:
+            with temporary_directory() as directory, EmbeddedServers(directory, durable=False) as embedded:
+                yield embedded.urls
+        case _:
+            raise pytest.UsageError("set both RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL, or neither")
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: ServerUrls) -> Iterator[str]:
+    """Name of a database migrated to head, which nobody may connect to: the mould of `database_url`."""
+    from runworker.migrations import upgrade  # noqa: PLC0415 - tests of the servers alone do without migrations
+
+    with _database(servers) as url:
+        upgrade(_text(url))
+        name = sql.Identifier(url.database or "")
+        with _administrator(servers) as connection:
+            # A single connection left open would make every clone fail.
+            close = sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
+            connection.execute(close.format(name))
+        yield url.database or ""
+        with _administrator(servers) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(name))
+
+
+@pytest.fixture
+def database_url(servers: ServerUrls, template_database: str) -> Iterator[str]:
+    """SQLAlchemy URL of a migrated database of the test's own, as its owner."""
+    with _database(servers, template=template_database) as url:
+        yield _text(url)
+
+
+@pytest.fixture
+def empty_database_url(servers: ServerUrls) -> Iterator[str]:
+    """SQLAlchemy URL of an empty database of the test's own, as its owner."""
+    with _database(servers) as url:
+        yield _text(url)
+
+
+@pytest.fixture(scope="session")
+def worker_login(servers: ServerUrls, template_database: str) -> Iterator[tuple[str, str]]:
+    """Name and password of a login with the worker's rights, who owns nothing."""
+    name, password = f"runworker_test_{_suffix()}", secrets.token_hex()
+    login = sql.Identifier(name)
+    with _administrator(servers) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(login, password))
+        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(WORKER_GROUP), login))
+    yield name, password
+    with _administrator(servers) as connection:
+        connection.execute(sql.SQL("DROP ROLE {}").format(login))
+
+
+@pytest.fixture
+def worker_database_url(database_url: str, worker_login: tuple[str, str]) -> str:
+    """The database of `database_url` as the worker sees it: with the rights of its group role and no more."""
+    name, password = worker_login
+    return _text(make_url(database_url).set(username=name, password=password))
+
+
+_broker_databases = cycle(range(1, 16))  # never 0, where an external server's own data would be
+
+
+@pytest.fixture
+def broker_url(servers: ServerUrls) -> str:
+    """URL of an empty database of the broker; the same one comes round again after fifteen tests."""
+    url = urlsplit(servers.broker_url)._replace(path=f"/{next(_broker_databases)}").geturl()
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@contextmanager
+def _database(servers: ServerUrls, template: str = "template1") -> Iterator[URL]:
+    name = f"runworker_test_{_suffix()}"
+    with _administrator(servers) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+    try:
+        yield make_url(servers.admin_database_url).set(drivername="postgresql+psycopg", database=name)
+    finally:
+        with _administrator(servers) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def _administrator(servers: ServerUrls) -> Iterator[psycopg.Connection]:
+    conninfo = _text(make_url(servers.admin_database_url).set(drivername="postgresql"))
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        yield connection
+
+
+def _suffix() -> str:
+    """Unlike that of any other session on the same server, at the same time or killed before."""
+    return f"{os.getpid()}_{secrets.token_hex(4)}"
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
