@@ -6,18 +6,18 @@ that the database refuses is split until the bad command stands alone, and verdi
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select
-from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine import dead_letters
 from runworker.engine.batch import Batch, Decided, Order, Tools
 from runworker.engine.database import connect
+from runworker.engine.dead_letters import Letter, store
 from runworker.engine.failures import as_rejection, is_passing
 from runworker.engine.loading import Plans
 from runworker.errors import Code, Rejected, Unavailable
@@ -31,6 +31,8 @@ _LONGEST_PAUSE: Final = 2.0
 """Seconds between two attempts at most."""
 
 _SWEEP_LIMIT: Final = 100
+
+Result = TypeVar("Result")
 
 LateVerdicts = Callable[[Mapping[str, Verdict]], None]
 
@@ -96,13 +98,21 @@ class Engine:
                 swept += len(keys)
         return swept
 
+    def keep(self, letter: Letter) -> int:
+        """Put an unreadable message into dead_letters. Returns its id. Raises Unavailable as `apply` does."""
+        return self._retried(lambda: store(self.database, letter))
+
     def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
         """Stored verdicts by key; keys that are unknown or not judged yet are absent."""
         stored = select(CommandRecord.idempotency_key, CommandRecord.verdict).where(
             CommandRecord.idempotency_key.in_(keys), CommandRecord.verdict.is_not(None)
         )
-        with self.database.connect() as connection:
-            return {key: Verdict.from_dict(verdict) for key, verdict in connection.execute(stored) if verdict}
+
+        def read() -> dict[UUID, Verdict]:
+            with self.database.connect() as connection:
+                return {key: Verdict.from_dict(verdict) for key, verdict in connection.execute(stored) if verdict}
+
+        return self._retried(read)
 
     def _apply(self, commands: list[Command], task_ids: Mapping[UUID, str]) -> list[Verdict]:
         try:
@@ -125,7 +135,8 @@ class Engine:
         except Exception as error:
             rejection = as_rejection(error)
             if rejection is None:
-                self._internal_error(error, {"command": command.name, **command.payload()}, command)
+                body = [[], {"idempotency_key": str(command.idempotency_key), **command.payload()}, {}]
+                self._internal_error(error, body, command)
                 return Verdict(
                     CommandStatus.REJECTED,
                     command.name,
@@ -149,24 +160,23 @@ class Engine:
             self.judge_again([key])
 
     def _transact(self, order: Order) -> Decided:
+        decided = self._retried(lambda: self._attempt(order))
+        if decided.late:
+            self._tell_late(decided.late)
+        return decided
+
+    def _retried(self, work: Callable[[], Result]) -> Result:
         attempts = Retrying(
             retry=retry_if_exception(is_passing),
             wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
             stop=stop_after_delay(self._settings.retry_seconds),
-            before_sleep=lambda state: _log.warning(
-                "database.retry",
-                attempt=state.attempt_number,
-                error=type(state.outcome.exception()).__name__ if state.outcome else None,
-            ),
+            before_sleep=_log_retry,
         )
         try:
-            decided = attempts(self._attempt, order)
+            return attempts(work)
         except RetryError as error:
             cause = error.last_attempt.exception()
             raise Unavailable(f"PostgreSQL did not do the work in {self._settings.retry_seconds} s: {cause}") from cause
-        if decided.late:
-            self._tell_late(decided.late)
-        return decided
 
     def _attempt(self, order: Order) -> Decided:
         with self.database.begin() as connection:
@@ -174,9 +184,8 @@ class Engine:
 
     def _internal_error(self, error: Exception, payload: object, command: Command | None = None) -> Rejected:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
-        dead_letters.store(
-            self.database,
-            dead_letters.Letter(
+        self.keep(
+            Letter(
                 raw_body=json.dumps(payload, sort_keys=True).encode(),
                 task_name=f"runworker.{command.name}" if command else None,
                 task_id=str(command.idempotency_key) if command else None,
@@ -185,3 +194,8 @@ class Engine:
             ),
         )
         return Rejected(Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters")
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("database.retry", attempt=state.attempt_number, error=type(error).__name__)

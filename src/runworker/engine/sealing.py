@@ -1,0 +1,190 @@
+"""Seals: the audit trail closed, range by range, into a chain of SHA-256.
+
+The hash of a seal is taken over the hash of the seal before it (32 zero bytes for the first), a line that describes
+the seal, and one line an event, in id order, each ended by a newline. Lines are JSON arrays as PostgreSQL prints jsonb;
+what an event holds is the text of its jsonb, so that not even a digit behind a point can change unseen.
+
+What the chain cannot tell is that its end was cut off together with the events under it: keep `Verification.head`
+somewhere else to see that as well.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, Text, cast, func, insert, select, text
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from runworker.models import AuditEvent, AuditSeal
+
+MOST_EVENTS: Final = 10_000
+"""Events of one seal at most."""
+
+PATIENCE_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.01
+
+FIRST_PREVIOUS: Final = bytes(32)
+
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=int.from_bytes(b"runwseal"))
+_TIME: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+
+
+def _instant(at: Any) -> Any:
+    return func.to_char(func.timezone("UTC", at), _TIME)
+
+
+_NOW: Final = _instant(func.now())
+_EVENT_LINE: Final = cast(
+    func.jsonb_build_array(
+        AuditEvent.id,
+        _instant(AuditEvent.at),
+        AuditEvent.entity,
+        AuditEvent.entity_id,
+        AuditEvent.operation,
+        cast(AuditEvent.before, Text),
+        cast(AuditEvent.after, Text),
+        AuditEvent.command_key,
+        AuditEvent.command,
+        AuditEvent.actor,
+        AuditEvent.db_user,
+        AuditEvent.xact_id,
+    ),
+    Text,
+)
+_SEALS: Final = (
+    select(AuditSeal.__table__, _instant(AuditSeal.sealed_at).label("instant"))
+    .order_by(AuditSeal.id)
+    .execution_options(yield_per=100)
+)
+_LAST_SEAL: Final = select(AuditSeal.last_event_id, AuditSeal.sha256).order_by(AuditSeal.id.desc()).limit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenSeal:
+    """The first seal that does not fit what it covers. Events are meant by id, both ends included."""
+
+    seal_id: int
+    first_event_id: int
+    last_event_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What recomputing the chain came to.
+
+    seals, events: how many hold, up to the first broken one. unsealed: events that no seal covers yet.
+    head: hash of the last seal that holds; None where there is none.
+    """
+
+    seals: int
+    events: int
+    unsealed: int
+    head: str | None
+    broken: BrokenSeal | None
+
+
+def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
+    """Close events that no seal covers yet, 10,000 at most, into one seal. Returns how many; 0 where there are none.
+
+    Waits up to `patience` seconds for the transactions that may still add events among them, and seals nothing when
+    one takes longer: the next call will. Two callers at once take turns. Raises SQLAlchemy's errors.
+    """
+    horizon = _settled(database, patience)
+    if horizon is None:
+        return 0
+    with database.begin() as connection:
+        connection.execute(_LOCK)
+        last_event_id, previous = connection.execute(_LAST_SEAL).one_or_none() or (0, FIRST_PREVIOUS)
+        lines = _lines(connection, last_event_id, horizon, MOST_EVENTS)
+        if lines:
+            description = (lines[0].id, lines[-1].id, len(lines), connection.execute(select(_NOW)).scalar_one())
+            connection.execute(
+                insert(AuditSeal).values(
+                    first_event_id=lines[0].id,
+                    last_event_id=lines[-1].id,
+                    events=len(lines),
+                    previous_sha256=previous,
+                    sha256=_hash(previous, description, lines),
+                    sealed_at=func.now(),
+                )
+            )
+        return len(lines)
+
+
+def verify(database: Engine) -> Verification:
+    """Recompute the chain from its first seal on, in one snapshot, and stop at the first seal that does not fit."""
+    with database.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
+        seals = events = last_event_id = 0
+        previous = FIRST_PREVIOUS
+        broken = None
+        for row in found.execute(_SEALS):
+            reason = _fault(found, row, previous, last_event_id)
+            if reason:
+                broken = BrokenSeal(row.id, row.first_event_id, row.last_event_id, reason)
+                break
+            seals, events = seals + 1, events + row.events
+            previous, last_event_id = row.sha256, row.last_event_id
+        sealed_to = select(func.coalesce(func.max(AuditSeal.last_event_id), 0)).scalar_subquery()
+        unsealed = select(func.count()).where(AuditEvent.id > sealed_to)
+        return Verification(
+            seals, events, found.execute(unsealed).scalar_one(), previous.hex() if seals else None, broken
+        )
+
+
+def _settled(database: Engine, patience: float) -> int | None:
+    """An event id up to which no transaction can add an event any more; None where there is none yet.
+
+    Ids are given out before their transactions commit: an event may appear below one that is long there. So the
+    highest id is read first, then a transaction id is drawn, and every older transaction waited for; whoever took an
+    id below the highest is among them.
+    """
+    with database.begin() as connection:
+        horizon: int | None = connection.execute(select(func.max(AuditEvent.id))).scalar_one()
+        if horizon is None or horizon == connection.execute(select(func.max(AuditSeal.last_event_id))).scalar_one():
+            return None
+        drawn = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
+    attempts = Retrying(
+        stop=stop_after_delay(patience),
+        wait=wait_fixed(POLL_SECONDS),
+        retry=retry_if_result(lambda oldest: oldest < drawn),
+        retry_error_callback=lambda _state: None,
+    )
+    return horizon if attempts(_oldest_transaction, database) is not None else None
+
+
+def _oldest_transaction(database: Engine) -> int:
+    with database.connect() as connection:
+        oldest: int = connection.execute(
+            text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        ).scalar_one()
+        return oldest
+
+
+def _lines(connection: Connection, after: int, up_to: int, most: int) -> list[Row[Any]]:
+    covered = select(AuditEvent.id, _EVENT_LINE.label("line")).where(AuditEvent.id > after, AuditEvent.id <= up_to)
+    return list(connection.execute(covered.order_by(AuditEvent.id).limit(most)))
+
+
+def _hash(previous: bytes, description: tuple[Any, ...], lines: list[Row[Any]]) -> bytes:
+    digest = hashlib.sha256(previous)
+    digest.update(json.dumps(["runworker.audit_seal.1", *description]).encode() + b"\n")
+    for row in lines:
+        digest.update(row.line.encode() + b"\n")
+    return digest.digest()
+
+
+def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id: int) -> str | None:
+    """What is wrong with a seal, given the hash and the last event of the seal before it; None where it holds."""
+    if row.previous_sha256 != previous:
+        return "it does not follow the seal before it; that one, or this one, was changed, removed or added"
+    if row.last_event_id <= last_event_id:
+        return f"it covers event {row.last_event_id}, which the seal before it covers"
+    lines = _lines(connection, last_event_id, row.last_event_id, MOST_EVENTS + 1)
+    if len(lines) != row.events:
+        return f"it was made over {row.events} events, and there are {'more' if len(lines) > row.events else 'fewer'}"
+    description = (row.first_event_id, row.last_event_id, row.events, row.instant)
+    if _hash(previous, description, lines) != row.sha256:
+        return "its hash does not fit; it, or an event under it, was changed"
+    return None

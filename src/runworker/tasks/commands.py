@@ -1,0 +1,172 @@
+"""Celery tasks: parse, call the engine, give the verdict back. No logic of the plant here."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task
+from celery.exceptions import Reject
+
+from runworker.commands import BULK_LIMIT, COMMANDS, Command, parse
+from runworker.engine.dead_letters import Letter
+from runworker.errors import Code, InvalidMessage, Unavailable
+from runworker.states import CommandStatus
+from runworker.tasks.worker_app import WorkerApp
+from runworker.verdicts import Verdict
+
+_log = structlog.get_logger(__name__)
+
+Wire = dict[str, Any]
+
+
+class RunworkerTask(Task):
+    """What all our tasks share.
+
+    Signatures are not checked by Celery, since our own parser says more exactly what is wrong. While PostgreSQL is
+    away the message goes back to the head of its queue.
+    """
+
+    abstract = True
+    typing = False
+    Strategy = "runworker.tasks.consumer:read_first"
+
+    def run(self, *args: Any, **fields: Any) -> Any:
+        """Do the task's work; raise Reject with requeue while PostgreSQL is away."""
+        try:
+            return self.work(args, fields)
+        except Unavailable as error:
+            _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
+            raise Reject(error, requeue=True) from error
+
+    def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
+        """The task itself."""
+        raise AssertionError("every task says what it does")
+
+    def refuse(self, error: InvalidMessage, name: object, fields: object) -> Verdict:
+        """Keep what cannot be read in dead_letters. Returns the verdict for its sender."""
+        kept = self.app.engine.keep(
+            Letter(
+                raw_body=json.dumps([[], fields, {}], default=str).encode(),
+                code=error.code,
+                error=error.message,
+                task_name=f"runworker.{name}",
+                task_id=self.request.id,
+                headers={"delivered_in": self.name, "origin": self.request.origin},
+            )
+        )
+        _log.warning("dead_letter.kept", dead_letter=kept, code=str(error.code), task_id=self.request.id)
+        return Verdict(
+            CommandStatus.REJECTED,
+            name if isinstance(name, str) else None,
+            _readable_key(fields),
+            code=error.code,
+            message=error.message,
+            state={**error.facts, "dead_letter": kept},
+        )
+
+
+class CommandTask(RunworkerTask):
+    """One command a message."""
+
+    abstract = True
+
+    def __init__(self, command: str) -> None:
+        self.name = f"runworker.{command}"
+        self._command = command
+
+    def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Wire:
+        """Apply the command."""
+        try:
+            _keywords_only(args)
+            command = parse(self._command, fields)
+        except InvalidMessage as error:
+            return self.refuse(error, self._command, {"args": args, **fields} if args else fields).as_dict()
+        [verdict] = self.app.engine.apply([command], {command.idempotency_key: self.request.id})
+        return verdict.as_dict()
+
+
+class ApplyTask(RunworkerTask):
+    """Many commands a message, applied in their order; a verdict for each."""
+
+    name = "runworker.apply"
+
+    def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Wire] | Wire:
+        """Apply the commands that can be read; refuse the others one by one."""
+        try:
+            _keywords_only(args)
+            items = _listed(fields, "commands")
+        except InvalidMessage as error:
+            return self.refuse(error, "apply", {"args": args, **fields} if args else fields).as_dict()
+        read = [self._read(item) for item in items]
+        commands = [command for command in read if isinstance(command, Command)]
+        # They have no message of their own: a late verdict goes where a client that uses keys as task ids will look.
+        own_ids = {command.idempotency_key: str(command.idempotency_key) for command in commands}
+        verdicts = iter(self.app.engine.apply(commands, own_ids)) if commands else iter(())
+        return [(entry if isinstance(entry, Verdict) else next(verdicts)).as_dict() for entry in read]
+
+    def _read(self, item: object) -> Command | Verdict:
+        if not isinstance(item, dict):
+            item = {"command": item}
+        fields = {name: value for name, value in item.items() if name != "command"}
+        try:
+            return parse(item.get("command"), fields)
+        except InvalidMessage as error:
+            return self.refuse(error, item.get("command"), fields)
+
+
+class VerdictsTask(RunworkerTask):
+    """Stored verdicts, for senders without access to the database."""
+
+    name = "runworker.verdicts"
+
+    def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Wire:
+        """The verdict of each key, or None where the key is unknown; a refusal where `keys` is no list of UUIDs."""
+        try:
+            _keywords_only(args)
+            keys = [UUID(key) for key in _listed(fields, "keys")]
+        except (ValueError, TypeError, AttributeError):
+            return self.refuse(InvalidMessage(Code.INVALID_FIELD, "keys: expected UUIDs"), "verdicts", fields).as_dict()
+        except InvalidMessage as error:
+            return self.refuse(error, "verdicts", fields).as_dict()
+        found = self.app.engine.verdicts(keys)
+        return {str(key): found[key].as_dict() if key in found else None for key in keys}
+
+
+def register(app: WorkerApp) -> None:
+    """Give the application a task for every command, and those that serve many at once."""
+    for command in COMMANDS:
+        app.register_task(CommandTask(command))
+    app.register_task(ApplyTask())
+    app.register_task(VerdictsTask())
+
+
+def _keywords_only(args: Sequence[Any]) -> None:
+    if args:
+        raise InvalidMessage(
+            Code.POSITIONAL_ARGUMENTS, f"expected keyword arguments only, got {len(args)} positional as well"
+        )
+
+
+def _listed(fields: Mapping[str, Any], name: str) -> list[Any]:
+    """The one list that a message of many carries."""
+    unknown = sorted(fields.keys() - {name})
+    if unknown:
+        raise InvalidMessage(Code.UNKNOWN_FIELD, f"{', '.join(unknown)[:200]}: no such field; expected only {name}")
+    if name not in fields:
+        raise InvalidMessage(Code.MISSING_FIELD, f"{name} is required")
+    items = fields[name]
+    if not isinstance(items, list):
+        raise InvalidMessage(Code.INVALID_FIELD, f"{name}: expected a list, got {type(items).__name__}")
+    if len(items) > BULK_LIMIT:
+        raise InvalidMessage(Code.BATCH_TOO_LARGE, f"{name}: at most {BULK_LIMIT} a message, got {len(items)}")
+    return items
+
+
+def _readable_key(fields: object) -> UUID | None:
+    key = fields.get("idempotency_key") if isinstance(fields, Mapping) else None
+    try:
+        return UUID(key) if isinstance(key, str) else key if isinstance(key, UUID) else None
+    except ValueError:
+        return None

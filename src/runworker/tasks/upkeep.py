@@ -1,0 +1,70 @@
+"""Upkeep beside the pool: what has to happen although no message asks for it.
+
+A thread of the worker's main process takes in commands that upstreams put into the ledger, expires what waited too
+long and moves unreadable items to dead_letters. It needs PostgreSQL only: with Redis gone,
+commands in the ledger are still applied. Every worker does this; the database sees to it that once is enough.
+"""
+
+import threading
+from typing import Any
+
+import structlog
+from celery import bootsteps
+from redis.exceptions import RedisError
+
+from runworker.engine.dead_letters import Letter
+from runworker.errors import Code, RunworkerError
+from runworker.transport import UNREADABLE
+
+_log = structlog.get_logger(__name__)
+
+
+class Upkeep(bootsteps.StartStopStep):
+    """Starts and stops the thread with the worker, after the pool has forked."""
+
+    requires = frozenset({"celery.worker.components:Pool"})
+
+    def __init__(self, worker: Any, **_options: Any) -> None:
+        self._app = worker.app
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, worker: Any) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="runworker-upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self, worker: Any) -> None:
+        """Finish the round that is under way, if it does not take long."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self._app.settings.retry_seconds)
+
+    terminate = stop
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._app.settings.sweep_seconds):
+            for duty in (self._app.engine.sweep, self._collect_unreadable):
+                try:
+                    duty()
+                except (RunworkerError, RedisError, OSError) as error:
+                    _log.warning("upkeep.postponed", duty=duty.__name__, error=str(error))
+                except Exception:
+                    _log.exception("upkeep.failed", duty=duty.__name__)
+
+    def _collect_unreadable(self) -> None:
+        """Move items that the transport put aside. Each is removed only when it is kept."""
+        queue = self._app.settings.queue + UNREADABLE
+        with self._app.connection_for_read() as connection:
+            client = connection.default_channel.client
+            while (item := client.lindex(queue, -1)) is not None:
+                kept = self._app.engine.keep(
+                    Letter(
+                        raw_body=item,
+                        code=Code.MALFORMED_MESSAGE,
+                        error="the queue's item is no Celery message; expected a JSON object with body and properties",
+                        headers={"queue": self._app.settings.queue},
+                    )
+                )
+                client.lrem(queue, -1, item)
+                _log.warning("dead_letter.kept", dead_letter=kept, code=str(Code.MALFORMED_MESSAGE))

@@ -1,0 +1,90 @@
+"""The Celery application class: settings, and one engine a process."""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from celery import Celery, states
+from kombu.entity import Queue
+
+from runworker.config import Settings
+from runworker.engine import Engine
+from runworker.servers import resolved
+from runworker.verdicts import Verdict
+
+
+class WorkerApp(Celery):
+    """A Celery application that reads `RUNWORKER_` settings when it is first used, not when it is imported."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._engine: Engine | None = None
+        self.add_defaults(lambda: celery_settings(self.settings))
+        # A forked pool process must not talk over its parent's connections.
+        os.register_at_fork(after_in_child=self._forget_engine)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this process; embedded servers fill in the URLs that are not given."""
+        return resolved(Settings.load())
+
+    @property
+    def engine(self) -> Engine:
+        """This process's engine. Verdicts that are decided late are put where the sender's task result is."""
+        if self._engine is None:
+            self._engine = Engine(self.settings, self._tell_late)
+        return self._engine
+
+    def _tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
+        for task_id, verdict in verdicts.items():
+            self.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+
+    def _forget_engine(self) -> None:
+        self._engine = None
+
+
+def celery_settings(settings: Settings) -> dict[str, Any]:
+    """Celery's settings for these settings. Why each is as it is: docs/decisions/celery-settings.md."""
+    broker = settings.broker_url.get_secret_value() if settings.broker_url else None
+    backend = settings.result_backend_url.get_secret_value() if settings.result_backend_url else broker
+    visibility = {"visibility_timeout": settings.visibility_timeout_seconds}
+    connection = {"socket_keepalive": True, "health_check_interval": 10}
+    return {
+        "broker_url": broker,
+        "result_backend": backend,
+        "broker_transport": _transport_of(broker),
+        "broker_transport_options": {
+            **visibility,
+            **connection,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+        },
+        "result_backend_transport_options": visibility,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "result_expires": settings.result_expires_seconds,
+        "task_default_queue": settings.queue,
+        "task_queues": [Queue(settings.queue)],
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_send_sent_event": True,
+        "worker_send_task_events": True,
+        "worker_prefetch_multiplier": 4,
+        "worker_soft_shutdown_timeout": 10.0,
+        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_consumer": "runworker.tasks.consumer:Consumer",
+        "worker_direct": True,
+        "timezone": "UTC",
+    }
+
+
+def _transport_of(broker: str | None) -> str | None:
+    """Ours for plain Redis; Sentinel keeps kombu's own."""
+    return "runworker.transport:Transport" if broker and broker.startswith(("redis://", "rediss://")) else None
