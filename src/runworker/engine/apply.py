@@ -15,9 +15,10 @@ from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, s
 
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine.batch import Batch, Decided, Order, Tools
+from runworker.engine.batch import decide
 from runworker.engine.database import connect
 from runworker.engine.dead_letters import Letter, store
+from runworker.engine.entries import Decided, Order, Tools
 from runworker.engine.failures import as_rejection, is_passing
 from runworker.engine.loading import Plans
 from runworker.errors import Code, Rejected, Unavailable
@@ -180,7 +181,7 @@ class Engine:
 
     def _attempt(self, order: Order) -> Decided:
         with self.database.begin() as connection:
-            return Batch(connection, self._tools, order).decide()
+            return decide(connection, self._tools, order)
 
     def _internal_error(self, error: Exception, payload: object, command: Command | None = None) -> Rejected:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)

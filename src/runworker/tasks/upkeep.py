@@ -1,7 +1,7 @@
 """Upkeep beside the pool: what has to happen although no message asks for it.
 
 A thread of the worker's main process takes in commands that upstreams put into the ledger, expires what waited too
-long and moves unreadable items to dead_letters. It needs PostgreSQL only: with Redis gone,
+long, seals the audit trail and moves unreadable items to dead_letters. It needs PostgreSQL only: with Redis gone,
 commands in the ledger are still applied. Every worker does this; the database sees to it that once is enough.
 """
 
@@ -13,6 +13,7 @@ from celery import bootsteps
 from redis.exceptions import RedisError
 
 from runworker.engine.dead_letters import Letter
+from runworker.engine.sealing import seal
 from runworker.errors import Code, RunworkerError
 from runworker.transport import UNREADABLE
 
@@ -44,13 +45,16 @@ class Upkeep(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while not self._stopping.wait(self._app.settings.sweep_seconds):
-            for duty in (self._app.engine.sweep, self._collect_unreadable):
+            for duty in (self._app.engine.sweep, self._seal, self._collect_unreadable):
                 try:
                     duty()
                 except (RunworkerError, RedisError, OSError) as error:
                     _log.warning("upkeep.postponed", duty=duty.__name__, error=str(error))
                 except Exception:
                     _log.exception("upkeep.failed", duty=duty.__name__)
+
+    def _seal(self) -> None:
+        seal(self._app.engine.database)
 
     def _collect_unreadable(self) -> None:
         """Move items that the transport put aside. Each is removed only when it is kept."""

@@ -1,0 +1,104 @@
+"""What a batch is asked to do, what comes of it, and one command on its way through."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from runworker.commands import Command, parse
+from runworker.config import Settings
+from runworker.engine.ledger import Row
+from runworker.engine.loading import Plans
+from runworker.errors import InvalidMessage, NotYet, Rejected
+from runworker.handlers.facts import Outcome
+from runworker.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every batch of a process shares. numbers: a pool of its own, so that codes never wait for batches."""
+
+    settings: Settings
+    numbers: Engine
+    plans: Plans
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a batch is to do.
+
+    commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again.
+    refused: rejections known from an attempt that the database refused. release: whether commands that waited for
+    these are judged too. expire: whether overdue commands give up.
+    """
+
+    commands: Sequence[Command] = ()
+    task_ids: Mapping[UUID, str] = field(default_factory=dict)
+    stored: Collection[UUID] = ()
+    refused: Mapping[UUID, Rejected] = field(default_factory=dict)
+    release: bool = True
+    expire: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of an order.
+
+    verdicts: one for each of its commands. late: verdicts by task id of commands decided now whose own message was
+    answered WAITING before. woken: ids that changed, whose waiting commands `release=False` left unjudged.
+    """
+
+    verdicts: list[Verdict]
+    late: dict[str, Verdict]
+    woken: set[UUID]
+
+
+Answer = Outcome | Rejected | InvalidMessage | NotYet
+
+
+@dataclass(slots=True)
+class Entry:
+    """One command on its way through a batch.
+
+    command: as read, or why it cannot be. row: its ledger row, where it was known before. undecided: keys of `after`
+    that are still open. answer: what the judge said last. expired: the answer is NotYet, and time is up.
+    """
+
+    key: UUID
+    command: Command | InvalidMessage
+    row: Row | None
+    undecided: tuple[UUID, ...]
+    answer: Answer | None = None
+    expired: bool = False
+
+    @classmethod
+    def of_delivery(cls, command: Command) -> "Entry":
+        """A command that the ledger does not know."""
+        return cls(command.idempotency_key, command, None, command.after)
+
+    @classmethod
+    def of_row(cls, row: Row) -> "Entry":
+        """A command that the ledger keeps. One that an upstream put there may be unreadable."""
+        command: Command | InvalidMessage
+        try:
+            command = parse(row.command, row.payload | {"idempotency_key": str(row.idempotency_key)})
+        except InvalidMessage as error:
+            command = error
+        if row.waiting_for is not None:
+            undecided = tuple(map(UUID, row.waiting_for.get("after", ())))
+        else:
+            undecided = command.after if isinstance(command, Command) else ()
+        return cls(row.idempotency_key, command, row, undecided)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the answer is final."""
+        return self.expired or isinstance(self.answer, Outcome | Rejected | InvalidMessage)
+
+    @property
+    def name(self) -> str | None:
+        """Wire name of the command, as far as it is known."""
+        if isinstance(self.command, Command):
+            return self.command.name
+        return self.row.command if self.row else None
