@@ -5,6 +5,7 @@
     ├── ServerError             an embedded server would not start
     ├── InvalidMessage          a message that cannot be read as a command; goes to dead_letters
     ├── Rejected                a rule says no; becomes a verdict
+    │   └── PlanInvalid         a graph gives no plan; lists every problem (in `runworker.plan`)
     ├── NotYet                  a command before its turn; becomes a WAITING verdict
     └── Unavailable             PostgreSQL is away or busy; the message stays in the broker
 
@@ -21,7 +22,7 @@ class Code(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> "Code":
+    def __new__(cls, value: str, meaning: str = "") -> "Code":
         """Keep the meaning beside the value."""
         member = str.__new__(cls, value)
         member._value_ = value

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from runworker.commands import Command
@@ -88,13 +88,8 @@ class Engine:
         )
         queued = select(CommandRecord.idempotency_key).where(CommandRecord.status == CommandStatus.QUEUED)
         swept = 0
-        for found in (
-            queued.order_by(CommandRecord.received_at).limit(_SWEEP_LIMIT),
-            overdue.order_by(CommandRecord.expires_at).limit(_SWEEP_LIMIT),
-        ):
-            with self.database.connect() as connection:
-                keys = list(connection.execute(found).scalars())
-            if keys:
+        for found in (queued.order_by(CommandRecord.received_at), overdue.order_by(CommandRecord.expires_at)):
+            if keys := self._keys(found.limit(_SWEEP_LIMIT)):
                 self.judge_again(keys, expire=True)
                 swept += len(keys)
         return swept
@@ -155,15 +150,24 @@ class Engine:
         waiting = select(CommandRecord.idempotency_key).where(
             CommandRecord.status == CommandStatus.WAITING, CommandRecord.wakes_on.overlap(list(decided.woken))
         )
-        with self.database.connect() as connection:
-            keys = list(connection.execute(waiting.order_by(CommandRecord.received_at)).scalars())
-        for key in keys:
+        for key in self._keys(waiting.order_by(CommandRecord.received_at)):
             self.judge_again([key])
+
+    def _keys(self, found: Select[UUID]) -> list[UUID]:
+        def read() -> list[UUID]:
+            with self.database.connect() as connection:
+                return list(connection.execute(found).scalars())
+
+        return self._retried(read)
 
     def _transact(self, order: Order) -> Decided:
         decided = self._retried(lambda: self._attempt(order))
         if decided.late:
-            self._tell_late(decided.late)
+            try:
+                self._tell_late(decided.late)
+            except Exception:
+                # Committed is committed. Who is not told now asks for the stored verdict.
+                _log.exception("verdict.untold", task_ids=list(decided.late))
         return decided
 
     def _retried(self, work: Callable[[], Result]) -> Result:

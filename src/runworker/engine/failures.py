@@ -14,9 +14,26 @@ from runworker.errors import Code, Rejected
 CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
     "uq_production_runs_idempotency_key": Code.IDEMPOTENCY_KEY_REUSED,
     "pk_production_runs": Code.RUN_ALREADY_EXISTS,
+    "fk_production_runs_flow_version": Code.UNKNOWN_FLOW_VERSION,
     "fk_production_runs_scenario_id": Code.UNKNOWN_SCENARIO,
     "fk_production_runs_operator_id": Code.UNKNOWN_USER,
+    "fk_production_runs_started_by": Code.UNKNOWN_USER,
     "fk_run_step_executions_operator_id": Code.UNKNOWN_USER,
+    "guard_production_runs_insert": Code.RUN_ILLEGAL_MOVE,
+    "guard_production_runs_pin": Code.FLOW_VERSION_NOT_PUBLISHED,
+    "guard_production_runs_repin": Code.RUN_PIN_IMMUTABLE,
+    "guard_production_runs_move": Code.RUN_ILLEGAL_MOVE,
+    "guard_production_runs_unfinished": Code.RUN_ILLEGAL_MOVE,
+    "guard_production_runs_read_only": Code.RUN_READ_ONLY,
+    "guard_production_runs_step": Code.STEP_ILLEGAL_MOVE,
+    "guard_run_step_executions_insert": Code.STEP_ILLEGAL_MOVE,
+    "guard_run_step_executions_move": Code.STEP_ILLEGAL_MOVE,
+    "guard_run_step_executions_finished": Code.RUN_READ_ONLY,
+    "ex_run_step_executions_one_in_progress": Code.STEP_ILLEGAL_MOVE,
+    "guard_flow_versions_immutable": Code.FLOW_VERSION_IMMUTABLE,
+    "guard_flow_versions_kept": Code.FLOW_VERSION_IMMUTABLE,
+    "guard_flow_versions_move": Code.FLOW_VERSION_ILLEGAL_MOVE,
+    "uq_flow_versions_one_published": Code.FLOW_ALREADY_PUBLISHED,
 }
 
 _PASSING_CLASSES: Final = ("08", "40", "53", "57", "58")

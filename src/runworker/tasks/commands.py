@@ -33,9 +33,16 @@ class RunworkerTask(Task):
     Strategy = "runworker.tasks.consumer:read_first"
 
     def run(self, *args: Any, **fields: Any) -> Any:
-        """Do the task's work; raise Reject with requeue while PostgreSQL is away."""
+        """Do the task's work. Whatever goes wrong, the message is either back in its queue or in dead_letters."""
         try:
-            return self.work(args, fields)
+            try:
+                return self.work(args, fields)
+            except Unavailable:
+                raise
+            except Exception as error:
+                _log.exception("task.failed", task=self.name, task_id=self.request.id)
+                unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
+                return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields).as_dict()
         except Unavailable as error:
             _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
             raise Reject(error, requeue=True) from error

@@ -10,14 +10,19 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from runworker.engine.dead_letters import Letter
+from runworker.engine.failures import is_passing
 from runworker.engine.sealing import seal
-from runworker.errors import Code, RunworkerError
+from runworker.errors import Code, Unavailable
 from runworker.transport import UNREADABLE
 
 _log = structlog.get_logger(__name__)
+
+_AWAY = (Unavailable, RedisError, BrokerError, OSError)
+"""Ways in which PostgreSQL or the broker say that they are not there."""
 
 
 class Upkeep(bootsteps.StartStopStep):
@@ -48,10 +53,11 @@ class Upkeep(bootsteps.StartStopStep):
             for duty in (self._app.engine.sweep, self._seal, self._collect_unreadable):
                 try:
                     duty()
-                except (RunworkerError, RedisError, OSError) as error:
-                    _log.warning("upkeep.postponed", duty=duty.__name__, error=str(error))
-                except Exception:
-                    _log.exception("upkeep.failed", duty=duty.__name__)
+                except Exception as error:
+                    if is_passing(error) or isinstance(error, _AWAY):
+                        _log.warning("upkeep.postponed", duty=duty.__name__, error=str(error))
+                    else:
+                        _log.exception("upkeep.failed", duty=duty.__name__)
 
     def _seal(self) -> None:
         seal(self._app.engine.database)
