@@ -35,7 +35,7 @@ class Judge:
         self._order = order
         self._now = now
         self._known = known
-        self._waiting: defaultdict[UUID, list[Entry]] = defaultdict(list)
+        self._waiting: defaultdict[UUID, dict[UUID, Entry]] = defaultdict(dict)
         self._users: dict[UUID, UserRole] = {}
         self._versions: dict[UUID, Version] = {}
         self._runs: dict[UUID, Run] = {}
@@ -55,7 +55,7 @@ class Judge:
             entry.expired = isinstance(entry.answer, NotYet) and self._is_overdue(entry)
             if isinstance(entry.answer, NotYet) and not entry.expired:
                 for id_ in entry.answer.wakes_on:
-                    self._waiting[id_].append(entry)
+                    self._waiting[id_][entry.key] = entry
             else:
                 queue.extend(self._wake(entry))
 
@@ -99,7 +99,7 @@ class Judge:
             self._runs[run.id] = run
             changed.add(run.id)
         self.woken |= changed
-        return [waiting for id_ in changed for waiting in self._waiting.pop(id_, ())]
+        return [waiting for id_ in changed for waiting in self._waiting.pop(id_, {}).values()]
 
     def _is_decided(self, key: UUID) -> bool:
         if entry := self.entries.get(key):
