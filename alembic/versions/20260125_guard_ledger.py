@@ -3,7 +3,8 @@
     guard_commands_identity     a command's key never changes
     guard_commands_decided      an APPLIED, REJECTED or EXPIRED command changes its deliveries and task_id only
     guard_commands_move         QUEUED to WAITING, APPLIED or REJECTED; WAITING to APPLIED, REJECTED or EXPIRED
-    guard_dead_letters_kept     a dead letter changes times, last_seen_at, replayed_at and replayed_by only
+    guard_dead_letters_kept     a dead letter changes only in when and how often it was seen, why it failed last
+                                (code, error), and when and by whom it was replayed
 
 A legal decision passes by the trigger's condition alone: no function is called.
 
@@ -66,12 +67,13 @@ def upgrade() -> None:
             expected record := OLD;
         BEGIN
             expected.times := NEW.times;
+            expected.code := NEW.code;
+            expected.error := NEW.error;
             expected.last_seen_at := NEW.last_seen_at;
             expected.replayed_at := NEW.replayed_at;
             expected.replayed_by := NEW.replayed_by;
             IF NEW IS DISTINCT FROM expected THEN
-                RAISE EXCEPTION 'Dead letter % is kept as it came: only when it was seen or replayed may change.',
-                    OLD.id
+                RAISE EXCEPTION 'Dead letter % is kept as it came: only times, reason and replay may change.', OLD.id
                     USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_dead_letters_kept';
             END IF;
             RETURN NEW;

@@ -1,0 +1,72 @@
+-- A small plant, one row or more in every table. Ids are md5 of a name, so that tests can say who they mean.
+INSERT INTO users (id, email, role) VALUES (md5('admin')::uuid, 'admin@plant.example', 'ADMIN');
+INSERT INTO scenarios (id, name) VALUES (md5('scenario')::uuid, '{"en": "Standard"}');
+INSERT INTO streams (id, scenario_id, stream_key, name)
+VALUES (md5('stream')::uuid, md5('scenario')::uuid, 'A', '{"en": "Line A"}');
+INSERT INTO qc_gates (id, scenario_id, gate_number, name, gate_type)
+VALUES (md5('gate')::uuid, md5('scenario')::uuid, 1, '{"en": "Receipt"}', 'BLOCKING');
+INSERT INTO phases (id, scenario_id, stream_id, qc_gate_id, phase_number, name)
+VALUES (md5('phase')::uuid, md5('scenario')::uuid, md5('stream')::uuid, md5('gate')::uuid, 1, '{"en": "Receipt"}');
+INSERT INTO suppliers (id, code, name) VALUES (md5('supplier')::uuid, 'FARM', 'A farm');
+
+INSERT INTO flow_definitions (id, name, created_by) VALUES
+    (md5('flow')::uuid, '{"en": "Skewers"}', md5('admin')::uuid),
+    (md5('other flow')::uuid, '{"en": "Trimmings"}', NULL);
+INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_schema, created_by) VALUES
+    (md5('deprecated')::uuid, md5('flow')::uuid, 1, 'DEPRECATED', '{"nodes": []}', md5('admin')::uuid),
+    (md5('published')::uuid, md5('flow')::uuid, 2, 'PUBLISHED', '{"nodes": []}', md5('admin')::uuid),
+    (md5('review')::uuid, md5('flow')::uuid, 3, 'REVIEW', '{"nodes": []}', md5('admin')::uuid),
+    (md5('draft')::uuid, md5('flow')::uuid, 4, 'DRAFT', '{"nodes": []}', md5('admin')::uuid);
+
+-- Every run's plan has the steps 0, 1, 3 and 10.
+INSERT INTO production_runs (id, run_code, flow_version_id, scenario_id, operator_id, started_by, status,
+                             idempotency_key)
+SELECT md5(name)::uuid, name, md5('published')::uuid, md5('scenario')::uuid, md5('admin')::uuid, md5('admin')::uuid,
+       CASE name WHEN 'idle' THEN 'IDLE' ELSE 'RUNNING' END, md5(name || ' key')::uuid
+FROM unnest(ARRAY['idle', 'running', 'at last step', 'held', 'completed', 'aborted', 'archived']) AS name;
+INSERT INTO run_step_executions (id, run_id, step_index, node_id, status, operator_id)
+SELECT md5(run.run_code || ' ' || step)::uuid, run.id, step, 'node-' || step,
+       CASE WHEN step IN (0, 1, 3, 10) THEN 'PENDING' ELSE 'SKIPPED' END, md5('admin')::uuid
+FROM production_runs AS run, generate_series(0, 10) AS step;
+
+UPDATE production_runs SET current_step_index = 1 WHERE status = 'RUNNING';
+UPDATE production_runs SET current_step_index = 3 WHERE run_code IN ('at last step', 'completed', 'archived');
+UPDATE production_runs SET current_step_index = 10 WHERE run_code IN ('at last step', 'completed', 'archived');
+SET CONSTRAINTS ex_run_step_executions_one_in_progress DEFERRED;
+UPDATE run_step_executions AS step SET status = 'IN_PROGRESS', started_at = now()
+FROM production_runs AS run
+WHERE run.id = run_id AND run.status = 'RUNNING' AND step.status = 'PENDING' AND step_index <= current_step_index;
+UPDATE run_step_executions AS step SET status = 'COMPLETED', completed_at = now()
+FROM production_runs AS run
+WHERE run.id = run_id AND step.status = 'IN_PROGRESS'
+  AND (step_index < current_step_index OR run_code IN ('completed', 'archived'));
+SET CONSTRAINTS ex_run_step_executions_one_in_progress IMMEDIATE;
+UPDATE run_step_executions SET status = 'SKIPPED' WHERE run_id = md5('aborted')::uuid AND status <> 'COMPLETED';
+
+UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'held';
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
+WHERE run_code IN ('completed', 'archived');
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'
+WHERE run_code = 'aborted';
+UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'archived';
+
+INSERT INTO lots (id, lot_code, lot_type, status, step_index, production_run_id, phase_id, operator_id, supplier_id)
+VALUES
+    (md5('raw lot')::uuid, 'RAW-1', 'RAW', 'QUARANTINE', 1, md5('running')::uuid, md5('phase')::uuid,
+     md5('admin')::uuid, md5('supplier')::uuid),
+    (md5('boned lot')::uuid, 'DEB-1', 'DEB', 'CREATED', 2, md5('running')::uuid, NULL, NULL, NULL);
+INSERT INTO lot_genealogy (id, parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('link')::uuid, md5('raw lot')::uuid, md5('boned lot')::uuid, 2.5);
+INSERT INTO qc_decisions (id, lot_id, qc_gate_id, operator_id, decision)
+VALUES (md5('decision')::uuid, md5('raw lot')::uuid, md5('gate')::uuid, md5('admin')::uuid, 'PASS');
+
+INSERT INTO commands (idempotency_key, command, payload, issued_by, status, verdict, decided_at, expires_at)
+SELECT md5(status)::uuid, 'hold_run', '{}', md5('admin')::uuid, status,
+       CASE WHEN status IN ('APPLIED', 'REJECTED', 'EXPIRED') THEN '{}'::jsonb END,
+       CASE WHEN status IN ('APPLIED', 'REJECTED', 'EXPIRED') THEN now() END,
+       CASE WHEN status = 'WAITING' THEN now() END
+FROM unnest(ARRAY['QUEUED', 'WAITING', 'APPLIED', 'REJECTED', 'EXPIRED']) AS status;
+INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\x01', 'no JSON', 'MALFORMED_MESSAGE', 'no JSON');
+INSERT INTO code_counters (prefix, site_code, day, last_number) VALUES ('RUN', 'BUDA', '2026-01-24', 1);
+INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+VALUES (1, 2, 2, '\x00', '\x01');

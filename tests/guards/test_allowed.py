@@ -1,0 +1,87 @@
+"""What the guards must let through: each statement changes exactly the rows it says."""
+
+import psycopg
+import pytest
+
+ALLOWED = {
+    "a draft is discarded": ("DELETE FROM flow_versions WHERE id = md5('draft')::uuid", 1),
+    "a draft is redrawn": ("UPDATE flow_versions SET graph_schema = '{}' WHERE id = md5('draft')::uuid", 1),
+    "a version is deprecated": (
+        "UPDATE flow_versions SET status = 'DEPRECATED', command_key = md5('APPLIED')::uuid"
+        " WHERE id = md5('published')::uuid",
+        1,
+    ),
+    "a run advances over skipped steps": (
+        "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+        1,
+    ),
+    "a run on hold goes back": ("UPDATE production_runs SET current_step_index = 0 WHERE run_code = 'held'", 1),
+    "a finished run is archived, with a reason": (
+        "UPDATE production_runs SET status = 'ARCHIVED', status_reason = 'retention is over'"
+        " WHERE run_code = 'completed'",
+        1,
+    ),
+    "an idle run is deleted with its steps": ("DELETE FROM production_runs WHERE run_code = 'idle'", 1),
+    "steps of an idle run are deleted": ("DELETE FROM run_step_executions WHERE run_id = md5('idle')::uuid", 11),
+    "one statement ends a step and begins the next": (
+        "UPDATE run_step_executions SET status = CASE status WHEN 'PENDING' THEN 'IN_PROGRESS' ELSE 'COMPLETED' END,"
+        " started_at = coalesce(started_at, now()), completed_at = CASE status WHEN 'IN_PROGRESS' THEN now() END"
+        " WHERE id IN (md5('running 1')::uuid, md5('running 3')::uuid)",
+        2,
+    ),
+    "a step goes back": (
+        "UPDATE run_step_executions SET status = 'PENDING', started_at = NULL WHERE id = md5('running 1')::uuid",
+        1,
+    ),
+    "a finished run's step is written as it is": (
+        "UPDATE run_step_executions SET status = status WHERE id = md5('completed 0')::uuid",
+        1,
+    ),
+    "a decided command is delivered again": (
+        "UPDATE commands SET deliveries = deliveries + 1, task_id = 'another' WHERE status = 'APPLIED'",
+        1,
+    ),
+    "a waiting command waits for something else": (
+        "UPDATE commands SET waiting_for = '{}', wakes_on = '{}' WHERE status = 'WAITING'",
+        1,
+    ),
+    "a dead letter comes again and is replayed": (
+        "UPDATE dead_letters SET times = 2, last_seen_at = now(), code = 'INTERNAL_ERROR', error = 'another',"
+        " replayed_at = now(), replayed_by = md5('admin')::uuid",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "rows"), ALLOWED.values(), ids=ALLOWED)
+def test_statement_goes_through(connection: psycopg.Connection, statement: str, rows: int) -> None:
+    assert connection.execute(statement).rowcount == rows
+
+
+def test_legacy_run_is_pinned_once(connection: psycopg.Connection) -> None:
+    connection.execute("ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard")
+    connection.execute("UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running'")
+    connection.execute("ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard")
+
+    connection.execute("UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'running'")
+
+
+TABLES_WITH_COMMAND_KEY = ("flow_versions", "production_runs", "run_step_executions", "lots")
+
+
+@pytest.mark.parametrize("table", TABLES_WITH_COMMAND_KEY)
+def test_change_by_hand_forgets_the_last_command(connection: psycopg.Connection, table: str) -> None:
+    """trg_<table>_command_key."""
+    row = {
+        "flow_versions": "md5('draft')::uuid",
+        "production_runs": "md5('running')::uuid",
+        "run_step_executions": "md5('running 1')::uuid",
+        "lots": "md5('raw lot')::uuid",
+    }[table]
+    change = {"flow_versions": "created_by"}.get(table, "operator_id")
+    by_command = f"UPDATE {table} SET {change} = NULL, command_key = md5('APPLIED')::uuid WHERE id = {row}"  # noqa: S608 - written above
+    by_hand = f"UPDATE {table} SET {change} = md5('admin')::uuid WHERE id = {row} RETURNING command_key"  # noqa: S608 - as above
+
+    connection.execute(by_command)
+
+    assert connection.execute(by_hand).fetchone() == (None,)

@@ -1,0 +1,111 @@
+"""Nothing that guards the tables goes without a test.
+
+The database is asked for what it has; a constraint, index, trigger or foreign key that no test here names fails.
+"""
+
+import re
+
+import psycopg
+import pytest
+from psycopg import sql
+from tests.guards.sections import SECTIONS
+from tests.guards.test_allowed import TABLES_WITH_COMMAND_KEY
+from tests.guards.test_audit import CHANGES
+
+AUDITED = {*CHANGES, "run_step_executions"}
+
+RULES = """
+    SELECT conname FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'u', 'x')
+    UNION
+    SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = 'public'::regnamespace AND indisunique AND NOT indisprimary
+"""
+# PostgreSQL 18 lists NOT NULL in pg_constraint as well (contype n); those, and keys, are compared with the models.
+
+TRIGGERS = """
+    SELECT tgname, proname, prosrc FROM pg_trigger
+    JOIN pg_class ON pg_class.oid = tgrelid
+    JOIN pg_proc ON pg_proc.oid = tgfoid
+    WHERE relnamespace = 'public'::regnamespace AND NOT tgisinternal
+"""
+
+FOREIGN_KEYS = """
+    SELECT conname, relname, attname FROM pg_constraint
+    JOIN pg_class ON pg_class.oid = conrelid
+    JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+    WHERE connamespace = 'public'::regnamespace AND contype = 'f'
+"""
+
+
+def _tested() -> set[str]:
+    return {section.name for section in SECTIONS}
+
+
+def test_every_constraint_has_a_violation(connection: psycopg.Connection) -> None:
+    rules = {name for (name,) in connection.execute(RULES)}
+
+    assert rules - _tested() == set()
+
+
+def test_every_trigger_has_a_test(connection: psycopg.Connection) -> None:
+    tested_here = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
+    tested_here |= {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY}
+
+    for trigger, function, source in connection.execute(TRIGGERS):
+        # A guard names in its function what it refuses; a trigger of refuse_change is itself the name.
+        refuses = {trigger} if function == "refuse_change" else set(_guards_named_in(source))
+        assert trigger in tested_here or (refuses and refuses <= _tested()), f"{trigger}: {refuses - _tested()}"
+
+
+def test_every_guard_is_named_by_a_function_or_trigger(connection: psycopg.Connection) -> None:
+    """A section cannot outlive what it tests."""
+    sources = connection.execute("SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace").fetchall()
+    named = {guard for (source,) in sources for guard in _guards_named_in(source)}
+    triggers = {trigger for trigger, _, _ in connection.execute(TRIGGERS)}
+    rules = {name for (name,) in connection.execute(RULES)}
+
+    assert _tested() - named - triggers - rules == set()
+
+
+def test_guards_do_not_follow_the_sessions_search_path(connection: psycopg.Connection) -> None:
+    following = connection.execute(
+        "SELECT DISTINCT proname FROM pg_proc JOIN pg_trigger ON tgfoid = pg_proc.oid"
+        " WHERE pronamespace = 'public'::regnamespace"
+        " AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)"
+    ).fetchall()
+
+    assert following == []
+
+
+def test_only_the_audit_runs_with_its_owners_rights(connection: psycopg.Connection) -> None:
+    definers = connection.execute(
+        "SELECT proname, has_function_privilege('runworker_worker', oid, 'EXECUTE') FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+    ).fetchall()
+
+    assert set(definers) == {
+        (f"audit_{what}_{operation}", False)
+        for what in ("rows", "steps")
+        for operation in ("insert", "update", "delete")
+    }
+
+
+def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:
+    """Each foreign key, by its name, refuses an id that is not there."""
+    foreign_keys = connection.execute(FOREIGN_KEYS).fetchall()
+    assert len(foreign_keys) > 20
+
+    for name, table, column in foreign_keys:
+        # Its guards would refuse most of these before the key is looked at.
+        disable = sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(sql.Identifier(table))
+        point_nowhere = sql.SQL("UPDATE {} SET {} = gen_random_uuid() WHERE ctid = (SELECT min(ctid) FROM {})")
+        with connection.transaction(force_rollback=True):
+            connection.execute(disable)
+            with pytest.raises(psycopg.errors.ForeignKeyViolation) as refused:
+                connection.execute(point_nowhere.format(*map(sql.Identifier, (table, column, table))))
+        assert refused.value.diag.constraint_name == name
+
+
+def _guards_named_in(source: str) -> list[str]:
+    return re.findall(r"CONSTRAINT = '(\w+)'", source)

@@ -1,0 +1,98 @@
+"""The worker's login writes its tables and can neither drop, truncate, delete nor disable."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from sqlalchemy import make_url
+
+REFUSED = [
+    "DROP TABLE audit_events",
+    "DROP TABLE production_runs CASCADE",
+    "DROP TRIGGER trg_production_runs_guard ON production_runs",
+    "DROP FUNCTION guard_production_run() CASCADE",
+    "DROP INDEX uq_flow_versions_one_published",
+    "CREATE OR REPLACE FUNCTION guard_production_run() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+    "CREATE TABLE mine (id integer)",
+    "ALTER TABLE production_runs DISABLE TRIGGER ALL",
+    "ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard",
+    "ALTER TABLE production_runs DROP CONSTRAINT ck_production_runs_status",
+    "SET session_replication_role = replica",
+    "TRUNCATE audit_events",
+    "TRUNCATE commands",
+    "TRUNCATE production_runs CASCADE",
+    "DELETE FROM audit_events",
+    "DELETE FROM commands",
+    "DELETE FROM production_runs",
+    "DELETE FROM run_step_executions",
+    "DELETE FROM lots",
+    "DELETE FROM flow_versions",
+    "INSERT INTO audit_events (entity, entity_id, operation, db_user, xact_id)"
+    " VALUES ('lots', gen_random_uuid(), 'INSERT', 'nobody', 1)",
+    "UPDATE audit_events SET actor = NULL",
+    "UPDATE audit_seals SET events = 0",
+    "INSERT INTO users (email, role) VALUES ('me@plant.example', 'ADMIN')",
+    "UPDATE users SET role = 'ADMIN'",
+    "UPDATE flow_definitions SET name = '{}'",
+    "INSERT INTO suppliers (code, name) VALUES ('ME', 'Me')",
+    "UPDATE scenarios SET name = '{}'",
+    "UPDATE alembic_version SET version_num = 'base'",
+    "SELECT audit_rows_insert()",
+]
+
+ALLOWED = [
+    "INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('published')::uuid)",
+    "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+    "UPDATE run_step_executions SET operator_id = NULL WHERE id = md5('running 1')::uuid",
+    "UPDATE flow_versions SET status = 'DEPRECATED' WHERE id = md5('published')::uuid",
+    "INSERT INTO lots (lot_code) VALUES ('new')",
+    "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id) VALUES (md5('raw lot')::uuid, md5('boned lot')::uuid)",
+    "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('raw lot')::uuid, 'PASS')",
+    "INSERT INTO commands (idempotency_key, command, payload) VALUES (gen_random_uuid(), 'hold_run', '{}')",
+    "INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\\x02', '', 'MALFORMED_MESSAGE', '')",
+    "UPDATE code_counters SET last_number = last_number + 20",
+    "INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)"
+    " VALUES (3, 4, 2, '\\x01', '\\x02')",
+    "SELECT FROM audit_events",
+    "SELECT FROM alembic_version",
+    "SELECT FROM users, suppliers, scenarios, streams, phases, qc_gates, flow_definitions",
+]
+
+
+@pytest.fixture
+def worker(plant: str, worker_login: tuple[str, str]) -> Iterator[psycopg.Connection]:
+    name, password = worker_login
+    url = make_url(plant).set(drivername="postgresql", username=name, password=password)
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_worker_may_not(worker: psycopg.Connection, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        worker.execute(statement)
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_worker_may(worker: psycopg.Connection, statement: str) -> None:
+    assert worker.execute(statement).rowcount > 0
+
+
+def test_worker_is_audited_under_its_own_name(worker: psycopg.Connection, worker_login: tuple[str, str]) -> None:
+    worker.execute("SET ROLE runworker_worker")
+    worker.execute("UPDATE lots SET temperature_c = 3 WHERE lot_code = 'RAW-1'")
+
+    with worker.cursor(row_factory=dict_row) as cursor:
+        event = cursor.execute("SELECT * FROM audit_events ORDER BY id DESC LIMIT 1").fetchone()
+    assert event["db_user"] == worker_login[0]
+
+
+def test_worker_cannot_put_its_own_operators_under_a_guard(worker: psycopg.Connection) -> None:
+    """Guards have a search_path of their own; what stands on the session's path does not change what they compare."""
+    worker.execute("CREATE TEMP TABLE flow_versions AS SELECT md5('draft')::uuid AS id, 'PUBLISHED'::text AS status")
+
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        worker.execute("INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('draft')::uuid)")
+    assert refused.value.diag.constraint_name == "guard_production_runs_pin"

@@ -1,0 +1,72 @@
+-- refused: ck_commands_status
+INSERT INTO commands (idempotency_key, command, payload, status) VALUES (gen_random_uuid(), 'hold_run', '{}', 'LOST');
+
+-- refused: ck_commands_decided (decided, no verdict)
+UPDATE commands SET status = 'APPLIED', decided_at = now() WHERE status = 'QUEUED';
+
+-- refused: ck_commands_decided (decided, nobody says when)
+UPDATE commands SET status = 'REJECTED', verdict = '{}' WHERE status = 'QUEUED';
+
+-- refused: ck_commands_decided (not decided, with a time)
+UPDATE commands SET decided_at = now() WHERE status = 'QUEUED';
+
+-- refused: ck_commands_waiting (waiting for ever)
+UPDATE commands SET status = 'WAITING' WHERE status = 'QUEUED';
+
+-- refused: ck_commands_waiting (decided and still waiting)
+UPDATE commands SET status = 'APPLIED', verdict = '{}', decided_at = now() WHERE status = 'WAITING';
+
+-- refused: guard_commands_identity (of one that waits)
+UPDATE commands SET idempotency_key = gen_random_uuid() WHERE status = 'WAITING';
+
+-- refused: guard_commands_identity (of a decided one)
+UPDATE commands SET idempotency_key = gen_random_uuid() WHERE status = 'APPLIED';
+
+-- refused: guard_commands_decided (verdict)
+UPDATE commands SET verdict = '{"status": "REJECTED"}' WHERE status = 'APPLIED';
+
+-- refused: guard_commands_decided (payload)
+UPDATE commands SET payload = '{"reason": "another"}' WHERE status = 'EXPIRED';
+
+-- refused: guard_commands_decided (state)
+UPDATE commands SET status = 'APPLIED' WHERE status = 'REJECTED';
+
+-- refused: guard_commands_move (EXPIRED, though it never waited)
+UPDATE commands SET status = 'EXPIRED', verdict = '{}', decided_at = now() WHERE status = 'QUEUED';
+
+-- refused: guard_commands_move (back to QUEUED)
+UPDATE commands SET status = 'QUEUED', expires_at = NULL WHERE status = 'WAITING';
+
+-- refused: guard_commands_truncate
+TRUNCATE commands;
+
+-- refused: uq_dead_letters_body_sha256
+INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\x01', 'again', 'MALFORMED_MESSAGE', 'again');
+
+-- refused: guard_dead_letters_kept (raw body)
+UPDATE dead_letters SET raw_body = 'improved';
+
+-- refused: guard_dead_letters_kept (first seen)
+UPDATE dead_letters SET first_seen_at = now() - interval '1 day', times = times + 1;
+
+-- refused: guard_audit_events_append_only (UPDATE)
+UPDATE audit_events SET actor = md5('admin')::uuid;
+
+-- refused: guard_audit_events_append_only (DELETE)
+DELETE FROM audit_events;
+
+-- refused: guard_audit_events_append_only (TRUNCATE)
+TRUNCATE audit_events;
+
+-- refused: guard_audit_seals_append_only (UPDATE)
+UPDATE audit_seals SET events = 3;
+
+-- refused: guard_audit_seals_append_only (DELETE)
+DELETE FROM audit_seals;
+
+-- refused: guard_audit_seals_append_only (TRUNCATE)
+TRUNCATE audit_seals;
+
+-- refused: uq_audit_seals_last_event_id
+INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+VALUES (1, 2, 2, '\x00', '\x01');

@@ -1,0 +1,153 @@
+-- refused: ck_production_runs_status (behind its guard)
+ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET status = 'ACTIVE' WHERE run_code = 'running';
+
+-- refused: ck_production_runs_step_index (behind its guard, above)
+ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET current_step_index = 11 WHERE run_code = 'running';
+
+-- refused: ck_production_runs_step_index (behind its guard, below)
+ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET current_step_index = -1 WHERE run_code = 'running';
+
+-- refused: ck_production_runs_times (RUNNING and ended)
+UPDATE production_runs SET ended_at = now() WHERE run_code = 'running';
+
+-- refused: ck_production_runs_times (HOLD and completed)
+UPDATE production_runs SET status = 'HOLD', completed_at = now() WHERE run_code = 'running';
+
+-- refused: ck_production_runs_times (COMPLETED, nobody says when)
+UPDATE production_runs SET status = 'COMPLETED', ended_at = now() WHERE run_code = 'at last step';
+
+-- refused: ck_production_runs_times (COMPLETED, no end)
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now() WHERE run_code = 'at last step';
+
+-- refused: ck_production_runs_times (ABORTED, no end)
+UPDATE production_runs SET status = 'ABORTED' WHERE run_code = 'running';
+
+-- refused: ck_production_runs_times (ABORTED and completed)
+UPDATE production_runs SET status = 'ABORTED', completed_at = now(), ended_at = now() WHERE run_code = 'running';
+
+-- refused: ck_production_runs_times (ARCHIVED, no end, behind its guard)
+ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'idle';
+
+-- refused: ck_production_runs_status_reason (too short)
+UPDATE production_runs SET status_reason = 'because' WHERE run_code = 'running';
+
+-- refused: ck_production_runs_status_reason (too long)
+UPDATE production_runs SET status_reason = repeat('x', 501) WHERE run_code = 'running';
+
+-- refused: uq_production_runs_run_code
+INSERT INTO production_runs (run_code, flow_version_id) VALUES ('running', md5('published')::uuid);
+
+-- refused: uq_production_runs_idempotency_key
+INSERT INTO production_runs (run_code, flow_version_id, idempotency_key)
+VALUES ('new', md5('published')::uuid, md5('running key')::uuid);
+
+-- refused: guard_production_runs_insert (COMPLETED)
+INSERT INTO production_runs (run_code, flow_version_id, status, completed_at, ended_at)
+VALUES ('new', md5('published')::uuid, 'COMPLETED', now(), now());
+
+-- refused: guard_production_runs_insert (on HOLD)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'HOLD');
+
+-- refused: guard_production_runs_insert (at step 1)
+INSERT INTO production_runs (run_code, flow_version_id, status, current_step_index)
+VALUES ('new', md5('published')::uuid, 'RUNNING', 1);
+
+-- refused: guard_production_runs_pin (none)
+INSERT INTO production_runs (run_code) VALUES ('new');
+
+-- refused: guard_production_runs_pin (a DRAFT)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('draft')::uuid, 'RUNNING');
+
+-- refused: guard_production_runs_pin (a version in REVIEW)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('review')::uuid, 'RUNNING');
+
+-- refused: guard_production_runs_pin (a DEPRECATED version)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('deprecated')::uuid, 'RUNNING');
+
+-- refused: guard_production_runs_pin (a legacy run, to a DRAFT)
+ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
+ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET flow_version_id = md5('draft')::uuid WHERE run_code = 'running';
+
+-- refused: guard_production_runs_pin (started after its version was withdrawn)
+UPDATE flow_versions SET status = 'DEPRECATED' WHERE id = md5('published')::uuid;
+UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'idle';
+
+-- refused: fk_production_runs_flow_version (no such version)
+INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', gen_random_uuid());
+
+-- refused: guard_production_runs_repin (to another version)
+UPDATE production_runs SET flow_version_id = md5('deprecated')::uuid WHERE run_code = 'running';
+
+-- refused: guard_production_runs_repin (unpinned)
+UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
+
+-- refused: guard_production_runs_repin (a legacy run, a second time)
+ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
+ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard;
+UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'running';
+UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
+
+-- refused: guard_production_runs_identity (run_code)
+UPDATE production_runs SET run_code = 'renamed' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_identity (id)
+UPDATE production_runs SET id = gen_random_uuid() WHERE run_code = 'running';
+
+-- refused: guard_production_runs_identity (idempotency_key)
+UPDATE production_runs SET idempotency_key = NULL WHERE run_code = 'running';
+
+-- refused: guard_production_runs_move
+UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'aborted';
+
+-- refused: guard_production_runs_read_only (a COMPLETED run's summary)
+UPDATE production_runs SET summary = '{}' WHERE run_code = 'completed';
+
+-- refused: guard_production_runs_read_only (a reason, without archiving)
+UPDATE production_runs SET status_reason = 'thought of it later' WHERE run_code = 'aborted';
+
+-- refused: guard_production_runs_read_only (more than the state, while archiving)
+UPDATE production_runs SET status = 'ARCHIVED', ended_at = ended_at - interval '1 day' WHERE run_code = 'completed';
+
+-- refused: guard_production_runs_read_only (an ARCHIVED run)
+UPDATE production_runs SET daily_target_kg = 1 WHERE run_code = 'archived';
+
+-- refused: guard_production_runs_step (past a planned one)
+UPDATE production_runs SET current_step_index = 10 WHERE run_code = 'running';
+
+-- refused: guard_production_runs_step (to a SKIPPED one)
+UPDATE production_runs SET current_step_index = 2 WHERE run_code = 'running';
+
+-- refused: guard_production_runs_step (beyond the last)
+UPDATE production_runs SET current_step_index = 11 WHERE run_code = 'at last step';
+
+-- refused: guard_production_runs_step (forward on HOLD)
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'held';
+
+-- refused: guard_production_runs_step (back to a SKIPPED one)
+UPDATE production_runs SET current_step_index = 2 WHERE run_code = 'at last step';
+
+-- refused: guard_production_runs_step (while IDLE)
+UPDATE production_runs SET current_step_index = 1 WHERE run_code = 'idle';
+
+-- refused: guard_production_runs_step (together with the state)
+UPDATE production_runs SET current_step_index = 3, status = 'HOLD' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_unfinished (planned steps are left)
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'running';
+
+-- refused: guard_production_runs_unfinished (no steps at all)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'RUNNING');
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'new';
+
+-- refused: guard_production_runs_delete
+DELETE FROM production_runs WHERE run_code = 'completed';
+
+-- refused: guard_production_runs_truncate
+TRUNCATE production_runs CASCADE;

@@ -1,0 +1,62 @@
+-- refused: ck_run_step_executions_status (behind its guard)
+ALTER TABLE run_step_executions DISABLE TRIGGER USER;
+UPDATE run_step_executions SET status = 'FAILED' WHERE id = md5('running 3')::uuid;
+
+-- refused: ck_run_step_executions_step_index
+INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('idle')::uuid, 11, 'node-11');
+
+-- refused: ck_run_step_executions_times (PENDING and started)
+UPDATE run_step_executions SET started_at = now() WHERE id = md5('running 3')::uuid;
+
+-- refused: ck_run_step_executions_times (IN_PROGRESS, not started)
+UPDATE run_step_executions SET status = 'IN_PROGRESS' WHERE id = md5('idle 0')::uuid;
+
+-- refused: ck_run_step_executions_times (COMPLETED, nobody says when)
+UPDATE run_step_executions SET status = 'COMPLETED' WHERE id = md5('running 1')::uuid;
+
+-- refused: ck_run_step_executions_times (SKIPPED and completed)
+UPDATE run_step_executions SET status = 'SKIPPED', completed_at = now() WHERE id = md5('running 1')::uuid;
+
+-- refused: uq_run_step_executions_run_step
+INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('running')::uuid, 3, 'node-3');
+
+-- refused: ex_run_step_executions_one_in_progress
+UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 3')::uuid;
+
+-- refused: ex_run_step_executions_one_in_progress (deferred, and still so at the end)
+SET CONSTRAINTS ex_run_step_executions_one_in_progress DEFERRED;
+UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 3')::uuid;
+SET CONSTRAINTS ex_run_step_executions_one_in_progress IMMEDIATE;
+
+-- refused: guard_run_step_executions_insert
+INSERT INTO production_runs (id, run_code, flow_version_id) VALUES (md5('new')::uuid, 'new', md5('published')::uuid);
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)
+VALUES (md5('new')::uuid, 0, 'node-0', 'COMPLETED', now(), now());
+
+-- refused: guard_run_step_executions_identity (index)
+UPDATE run_step_executions SET step_index = 4 WHERE id = md5('running 3')::uuid;
+
+-- refused: guard_run_step_executions_identity (node, in a legal move)
+UPDATE run_step_executions SET node_id = 'other', status = 'SKIPPED' WHERE id = md5('running 3')::uuid;
+
+-- refused: guard_run_step_executions_identity (run)
+UPDATE run_step_executions SET run_id = md5('idle')::uuid WHERE id = md5('running 3')::uuid;
+
+-- refused: guard_run_step_executions_identity (id)
+UPDATE run_step_executions SET id = gen_random_uuid() WHERE id = md5('running 3')::uuid;
+
+-- refused: guard_run_step_executions_move
+UPDATE run_step_executions SET status = 'PENDING' WHERE id = md5('running 2')::uuid;
+
+-- refused: guard_run_step_executions_finished (back)
+UPDATE run_step_executions SET status = 'PENDING', started_at = NULL, completed_at = NULL
+WHERE id = md5('completed 3')::uuid;
+
+-- refused: guard_run_step_executions_finished (edited)
+UPDATE run_step_executions SET completed_at = completed_at - interval '1 day' WHERE id = md5('archived 0')::uuid;
+
+-- refused: guard_run_step_executions_delete
+DELETE FROM run_step_executions WHERE id = md5('running 3')::uuid;
+
+-- refused: guard_run_step_executions_truncate
+TRUNCATE run_step_executions;
