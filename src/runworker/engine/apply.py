@@ -162,6 +162,8 @@ class Engine:
 
     def _transact(self, order: Order) -> Decided:
         decided = self._retried(lambda: self._attempt(order))
+        for verdict in (*decided.verdicts, *decided.late.values()):
+            _log_verdict(verdict)
         if decided.late:
             try:
                 self._tell_late(decided.late)
@@ -199,6 +201,19 @@ class Engine:
             ),
         )
         return Rejected(Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters")
+
+
+def _log_verdict(verdict: Verdict) -> None:
+    log = _log.info if verdict.code else _log.debug
+    log(
+        f"command.{verdict.status.lower()}",
+        command=verdict.command,
+        key=str(verdict.idempotency_key),
+        run=str(verdict.run_id) if verdict.run_id else None,
+        code=verdict.code,
+        replayed=verdict.replayed,
+        message=verdict.message,
+    )
 
 
 def _log_retry(state: RetryCallState) -> None:
