@@ -106,6 +106,8 @@ _UPDATE = (
                 "decided_at", "expires_at",
             )
         }
+        # A row that an upstream put here has no task until a message for it comes.
+        | {"task_id": func.coalesce(_commands.task_id, _given.c.task_id)}
     )
 )  # fmt: skip
 _repeated = given(idempotency_key=Uuid(), times=_commands.deliveries.type)
