@@ -44,6 +44,11 @@ def _storable(text: str) -> str:
     return text
 
 
+def _plain(number: Decimal) -> Decimal:
+    # 500, 500.0 and "500" ask the same: one payload, one fingerprint.
+    return Decimal(f"{number.normalize():f}")
+
+
 def _no_bool(value: Any) -> Any:
     # Python takes True for the number 1; a sender that writes true for kilograms has made a mistake.
     if isinstance(value, bool):
@@ -56,7 +61,9 @@ Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=10, max_length=500), AfterValidator(_storable)
 ]
 StepIndex = Annotated[StrictInt, Field(ge=0, le=10)]
-Kilograms = Annotated[Decimal, BeforeValidator(_no_bool), Field(gt=0, max_digits=12, decimal_places=3)]
+Kilograms = Annotated[
+    Decimal, BeforeValidator(_no_bool), Field(gt=0, max_digits=12, decimal_places=3), AfterValidator(_plain)
+]
 
 
 class Command(BaseModel):
@@ -204,7 +211,8 @@ def parse(name: object, fields: object) -> Command:
 
 
 def _problem(detail: Any, fields: Mapping[Any, Any]) -> tuple[Code, str]:
-    where = ".".join(str(part)[:60] for part in detail["loc"]) or "command"
+    # Escaped: names of fields that we do not know may be anything, also what neither text nor jsonb can hold.
+    where = ".".join(ascii(str(part)[:60])[1:-1] for part in detail["loc"]) or "command"
     match detail["type"]:
         case "missing":
             return Code.MISSING_FIELD, f"{where} is required"
@@ -218,5 +226,8 @@ def _problem(detail: Any, fields: Mapping[Any, Any]) -> tuple[Code, str]:
 
 def _short(value: object) -> str:
     """`value` as a sender wrote it, cut so that a megabyte of nonsense does not come back as one."""
-    text = ascii(value) if isinstance(value, str) else f"{type(value).__name__} {value!a}"
+    try:
+        text = ascii(value) if isinstance(value, str) else f"{type(value).__name__} {value!a}"
+    except (ValueError, RecursionError):  # an integer of thousands of digits; a list in a list in a list...
+        return f"{type(value).__name__} too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
