@@ -25,14 +25,17 @@ class RunworkerTask(Task):
     """What all our tasks share.
 
     Signatures are not checked by Celery, since our own parser says more exactly what is wrong. While PostgreSQL is
-    away the message goes back to the head of its queue.
+    away the message goes back to its queue.
     """
 
     abstract = True
     typing = False
-    Strategy = "runworker.tasks.consumer:read_first"
 
-    def run(self, *args: Any, **fields: Any) -> Any:
+    def __call__(self, /, *args: Any, **fields: Any) -> Any:
+        """Run. Celery's own would take a field called `self` for its first parameter and lose the message."""
+        return self.run(*args, **fields)
+
+    def run(self, /, *args: Any, **fields: Any) -> Any:
         """Do the task's work. Whatever goes wrong, the message is either back in its queue or in dead_letters."""
         try:
             try:
