@@ -5,6 +5,7 @@ People and flows are written in SQL, as other systems write them; runs only ever
 
 import itertools
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
@@ -79,6 +80,14 @@ class Plant:
         with self._database.begin() as connection:
             result = connection.execute(text(statement), parameters)
             return list(result) if result.returns_rows else []
+
+    def wait_for(self, condition: str, timeout: float = 20, **parameters: Any) -> None:
+        """Ask the database until the condition, a SELECT of one truth value, holds."""
+        deadline = time.monotonic() + timeout
+        while not self.sql(condition, **parameters)[0][0]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout} s: {condition}")
+            time.sleep(0.01)
 
     def user(self, role: str = UserRole.ADMIN) -> UUID:
         """The plant's one user with this role."""
