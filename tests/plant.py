@@ -5,13 +5,15 @@ People and flows are written in SQL, as other systems write them; runs only ever
 
 import itertools
 import json
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row, create_engine, pool, text
+from sqlalchemy import Row, create_engine, text
 
 from runworker.commands import Command, parse
 from runworker.config import Settings
@@ -44,6 +46,18 @@ def linear_graph(indices: Sequence[int]) -> Graph:
     return {"nodes": nodes, "edges": edges, "viewport": {"x": 0, "y": 0, "zoom": 1}}
 
 
+def race(*works: Callable[[], Any]) -> list[Any]:
+    """Begin all at the same moment, each in a thread of its own, and return what each gives."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(run, works))
+
+
 class Plant:
     """People, flows and commands of one database.
 
@@ -52,7 +66,7 @@ class Plant:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._database = create_engine(url, poolclass=pool.NullPool)
+        self._database = create_engine(url, pool_pre_ping=True)
         self._users: dict[UserRole, UUID] = {}
         self._version: UUID | None = None
         self._engines: list[Engine] = []
@@ -71,9 +85,10 @@ class Plant:
         return Settings(_env_file=None, **(defaults | {"database_url": self.url} | settings))
 
     def close(self) -> None:
-        """Close the engines."""
+        """Close all connections."""
         for engine in self._engines:
             engine.close()
+        self._database.dispose()
 
     def sql(self, statement: str, **parameters: Any) -> list[Row[Any]]:
         """Run one statement as the owner and return its rows, if it gives any."""
@@ -188,16 +203,20 @@ class Plant:
         """How many rows of a table fulfil a condition."""
         return int(self.sql(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])  # noqa: S608 - tests' own words
 
-    def picture(self) -> list[Row[Any]]:
-        """Everything of runs and steps that does not depend on when things happened or which number a run got."""
-        return self.sql("""
+    def picture(self, run_id: UUID | None = None) -> list[Row[Any]]:
+        """All of a run (or of all runs) and its steps, but for when things happened and which number a run got."""
+        return self.sql(
+            """
             SELECT run.id, run.status, run.flow_version_id, run.current_step_index, run.operator_id, run.started_by,
                    run.status_reason, run.command_key, run.idempotency_key, run.completed_at IS NULL,
                    run.ended_at IS NULL, step.step_index, step.node_id, step.status, step.operator_id, step.command_key,
                    step.started_at IS NULL, step.completed_at IS NULL
             FROM production_runs AS run LEFT JOIN run_step_executions AS step ON step.run_id = run.id
+            WHERE run.id = coalesce(:run_id, run.id)
             ORDER BY run.id, step.step_index
-        """)
+            """,
+            run_id=run_id,
+        )
 
 
 @pytest.fixture
