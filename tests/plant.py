@@ -8,12 +8,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row, create_engine, text
+from sqlalchemy import Connection, Row, create_engine, text
 
 from runworker.commands import Command, parse
 from runworker.config import Settings
@@ -67,6 +68,7 @@ class Plant:
     def __init__(self, url: str) -> None:
         self.url = url
         self._database = create_engine(url, pool_pre_ping=True)
+        self._threads = ThreadPoolExecutor()
         self._users: dict[UserRole, UUID] = {}
         self._version: UUID | None = None
         self._engines: list[Engine] = []
@@ -86,6 +88,7 @@ class Plant:
 
     def close(self) -> None:
         """Close all connections."""
+        self._threads.shutdown()
         for engine in self._engines:
             engine.close()
         self._database.dispose()
@@ -95,6 +98,16 @@ class Plant:
         with self._database.begin() as connection:
             result = connection.execute(text(statement), parameters)
             return list(result) if result.returns_rows else []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction of somebody else, as the owner; commits at the end of the block."""
+        with self._database.begin() as connection:
+            yield connection
+
+    def in_background(self, work: Callable[[], Any]) -> Future[Any]:
+        """Begin `work` in a thread; `result()` waits for what it gives or raises."""
+        return self._threads.submit(work)
 
     def wait_for(self, condition: str, timeout: float = 20, **parameters: Any) -> None:
         """Ask the database until the condition, a SELECT of one truth value, holds."""

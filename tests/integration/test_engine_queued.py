@@ -1,12 +1,10 @@
 """Commands that an upstream put into the ledger in its own transaction, which a sweep takes in."""
 
-import threading
-from typing import Any
+import json
 from uuid import uuid4
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import text
 from tests.plant import Plant
 
 from runworker.commands import parse
@@ -139,19 +137,14 @@ def test_an_upstream_that_queues_the_key_at_the_same_moment(plant: Plant, engine
     """It has inserted and not committed: the batch waits for it and then finds the row."""
     fields = plant.fields("start_run")
     command = parse("start_run", fields)
-    answers: list[Any] = []
-    url = make_url(plant.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url) as upstream:
+    with plant.transaction() as upstream:
         upstream.execute(
-            "INSERT INTO commands (idempotency_key, command, payload) VALUES (%s, 'start_run', %s)",
-            (command.idempotency_key, psycopg.types.json.Jsonb(command.payload())),
+            text("INSERT INTO commands (idempotency_key, command, payload) VALUES (:key, 'start_run', :payload)"),
+            {"key": command.idempotency_key, "payload": json.dumps(command.payload())},
         )
-        worker = threading.Thread(target=lambda: answers.extend(engine.apply([command])))
-        worker.start()
+        answer = plant.in_background(lambda: engine.apply([command]))
         plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
-        upstream.commit()
-        worker.join()
-    assert [(verdict.status, verdict.replayed) for verdict in answers] == [(APPLIED, False)]
+    assert [(verdict.status, verdict.replayed) for verdict in answer.result()] == [(APPLIED, False)]
     assert plant.count("production_runs") == 1
 
 

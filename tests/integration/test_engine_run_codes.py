@@ -1,12 +1,11 @@
 """Run codes: RUN-YYYYMMDD-SITE-####, never the same twice, whoever asks and whatever fails."""
 
 import re
-import threading
 from functools import partial
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from tests.plant import Plant, race
 
 from runworker.engine import Engine
@@ -61,21 +60,18 @@ def test_four_workers_give_no_number_twice(plant: Plant) -> None:
 def test_a_batch_that_is_held_up_holds_nobody_up(plant: Plant, engine: Engine) -> None:
     """It has taken its numbers and waits for a lock: others take theirs meanwhile."""
     held = plant.command("start_run")
-    owner = create_engine(plant.url)
-    with owner.begin() as connection:
+    with plant.transaction() as connection:
         connection.execute(
             text("INSERT INTO commands (idempotency_key, command, payload) VALUES (:key, 'start_run', '{}')"),
             {"key": held.idempotency_key},
         )
-        worker = threading.Thread(target=engine.apply, args=([held],))
-        worker.start()
+        answer = plant.in_background(lambda: engine.apply([held]))
         plant.wait_for("SELECT count(*) = 1 FROM code_counters")
         plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
         plant.engine(lock_timeout_seconds=1, retry_seconds=0).apply([plant.command("start_run")])
         assert numbers(plant) == [2]
         connection.rollback()
-    worker.join()
-    owner.dispose()
+    answer.result()
     assert numbers(plant) == [1, 2]
 
 
@@ -92,7 +88,8 @@ def test_a_code_that_somebody_else_has_taken_is_passed_over(plant: Plant, engine
     plant.sql(
         "INSERT INTO production_runs (run_code, flow_version_id)"
         " SELECT format('RUN-%s-MAIN-%s', to_char(day, 'YYYYMMDD'), number), :version"
-        " FROM generate_series(now() AT TIME ZONE 'UTC', now() + interval '1 day', interval '1 day') AS day, unnest(ARRAY['0001', '0002']) AS number",
+        " FROM generate_series(now() AT TIME ZONE 'UTC', now() + interval '1 day', interval '1 day') AS day,"
+        " unnest(ARRAY['0001', '0002']) AS number",
         version=version,
     )
     (verdict,) = engine.apply([plant.command("start_run", flow_version_id=version)])
