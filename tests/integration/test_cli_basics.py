@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from tests.command_line import SCRIPT, CommandLine
+from tests.plant import Plant
 
 COMMANDS = (
     ["up"],
@@ -93,3 +94,10 @@ def test_a_failed_command_of_a_real_process_prints_no_traceback(command_line: Co
     assert done.stderr == (
         "runworker: 'nobody' is no e-mail address: expected name@host, no spaces, 254 characters at most.\n"
     )
+
+
+def test_what_a_constraint_refuses_is_one_sentence(command_line: CommandLine, plant: Plant) -> None:
+    plant.sql("ALTER TABLE users ADD CONSTRAINT ck_users_house CHECK (email LIKE '%@plant')")
+    said = command_line.refused("user", "add", "a@b", "--role", "ADMIN")
+    assert said.startswith("runworker: STATE_CONFLICT: the database refused: ")
+    assert "ck_users_house" in said

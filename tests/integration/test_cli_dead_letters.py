@@ -119,7 +119,7 @@ def test_a_worker_applies_what_was_sent_again(command_line: CommandLine, plant: 
         command_line.ok("dead-letters", "replay", letter, "--as", "manager@plant")
     with WorkerProcesses(plant.settings(broker_url=broker_url), log=command_line.folder / "worker.log") as workers:
         workers.start()
-        eventually(lambda: plant.count("commands", "deliveries > 1") == 1)
+        eventually(lambda: plant.count("commands", "deliveries > 1") == 1, "the message came twice")
     assert plant.count("production_runs", f"id = '{fields['run_id']}' AND status = 'RUNNING'") == 1
     assert plant.count("production_runs") == 1
 

@@ -1,10 +1,17 @@
 """`runworker user add`."""
 
+import threading
 from uuid import UUID
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 from tests.command_line import CommandLine
+from tests.crew import eventually
 from tests.plant import Plant
+
+from runworker.imports import ImportRefused, add_user
+from runworker.states import UserRole
 
 
 def test_a_user_is_added(command_line: CommandLine, plant: Plant) -> None:
@@ -50,3 +57,23 @@ def test_an_unknown_role_is_wrong_usage(command_line: CommandLine) -> None:
 def test_the_change_is_in_the_audit_trail(command_line: CommandLine, plant: Plant) -> None:
     user_id = command_line.json("user", "add", "a@b", "--role", "ADMIN")["user_id"]
     assert plant.count("audit_events", f"entity = 'users' AND entity_id = '{user_id}'") == 1
+
+
+def test_an_address_that_somebody_else_adds_at_the_same_moment(plant: Plant) -> None:
+    database = create_engine(plant.url)
+    refusals: list[str] = []
+
+    def work() -> None:
+        with Session(database) as session, pytest.raises(ImportRefused) as refused:
+            add_user(session, "anna@plant.example", UserRole.ADMIN)
+        refusals.append(str(refused.value))
+
+    with Session(database) as first:
+        add_user(first, "anna@plant.example", UserRole.ADMIN)
+        second = threading.Thread(target=work)
+        second.start()
+        eventually(lambda: plant.sql("SELECT FROM pg_locks WHERE NOT granted"), "the second waits for the first")
+        first.commit()
+        second.join()
+    database.dispose()
+    assert refusals == ["anna@plant.example was added by somebody else at this very moment."]
