@@ -37,14 +37,16 @@ def breakable(breakable_plant: Connection) -> Iterator[Connection]:
 
 
 # Keys, which the guards' tests leave to PostgreSQL.
-NOBODY = "'00000000-0000-0000-0000-000000000000'"
 KEYS = {
     "pk_production_runs": "INSERT INTO production_runs (id, run_code, flow_version_id)"
     " SELECT id, 'new', flow_version_id FROM production_runs WHERE run_code = 'running'",
-    "fk_production_runs_scenario_id": f"UPDATE production_runs SET scenario_id = {NOBODY} WHERE status = 'RUNNING'",
-    "fk_production_runs_operator_id": f"UPDATE production_runs SET operator_id = {NOBODY} WHERE status = 'RUNNING'",
-    "fk_production_runs_started_by": f"UPDATE production_runs SET started_by = {NOBODY} WHERE status = 'RUNNING'",
-    "fk_run_step_executions_operator_id": f"UPDATE run_step_executions SET operator_id = {NOBODY}"
+    "fk_production_runs_scenario_id": "UPDATE production_runs SET scenario_id = gen_random_uuid()"
+    " WHERE status = 'RUNNING'",
+    "fk_production_runs_operator_id": "UPDATE production_runs SET operator_id = gen_random_uuid()"
+    " WHERE status = 'RUNNING'",
+    "fk_production_runs_started_by": "UPDATE production_runs SET started_by = gen_random_uuid()"
+    " WHERE status = 'RUNNING'",
+    "fk_run_step_executions_operator_id": "UPDATE run_step_executions SET operator_id = gen_random_uuid()"
     " WHERE run_id = md5('running')::uuid",
 }
 BREACHES = [*SECTIONS, *(Section("", name, "", (statement,)) for name, statement in KEYS.items())]
