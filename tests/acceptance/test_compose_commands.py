@@ -153,14 +153,14 @@ def test_broker_keeps_what_it_is_given(made_secrets: Path, tmp_path: Path) -> No
             return False
 
     with running(command, PATH=path) as server, Redis(port=port, password=password) as client:
-        eventually(lambda: answers(client))
+        eventually(lambda: answers(client), "the broker answers")
         with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
             stranger.ping()
         client.lpush("celery", "a message")
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert password.encode() not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
     with running(command, PATH=path), Redis(port=port, password=password) as client:
-        eventually(lambda: answers(client))
+        eventually(lambda: answers(client), "the broker answers")
         assert client.lrange("celery", 0, -1) == [b"a message"]
 
 
@@ -184,7 +184,7 @@ def test_flower_asks_for_a_login_and_changes_nothing(made_secrets: Path, broker_
             connection.close()
 
     with running(["env", *(f"-u{name}" for name in own), *command], RUNWORKER_SECRETS_DIR=made_secrets, PORT=port):
-        eventually(lambda: status("/healthcheck") == 200)
+        eventually(lambda: status("/healthcheck") == 200, "Flower answers")
         for page in ("/", "/workers", "/api/workers"):
             assert status(page) == 401
             assert status(page, Authorization=f"Basic {basic}") == 200

@@ -4,14 +4,12 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from tests.command_line import CommandLine
 from tests.crew import Crew
-from tests.plant import Plant
 
 from runworker.workers import WorkerProcess
 
@@ -20,20 +18,13 @@ IN_TIME = 20.0
 
 
 @pytest.fixture
-def crew(plant: Plant, broker_url: str, tmp_path: Path) -> Iterator[Crew]:
-    crew = Crew(plant, plant.settings(broker_url=broker_url, database_role=None, retry_seconds=1), tmp_path / "log")
-    yield crew
-    crew.close()
-
-
-@pytest.fixture
 def worker(crew: Crew) -> WorkerProcess:
     return crew.hire()
 
 
 @pytest.fixture
-def command_line(plant: Plant, broker_url: str, tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path, database_url=plant.url, broker_url=broker_url)
+def command_line(crew: Crew, tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path, database_url=crew.plant.url, broker_url=crew.broker_url)
 
 
 def test_worker_that_takes_messages_is_healthy(command_line: CommandLine, worker: WorkerProcess) -> None:
@@ -67,7 +58,7 @@ def test_process_that_lives_and_takes_nothing(command_line: CommandLine, worker:
 
 
 def test_worker_without_its_database(command_line: CommandLine, crew: Crew) -> None:
-    worker = crew.hire(database_url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
+    worker = crew.hire(database_url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/nothing"), retry_seconds=1)
 
     asked = command_line.finished("health", "--worker", worker.name, "--timeout", "3")
 
