@@ -24,9 +24,9 @@ def _storable(text: str) -> str:
     return text
 
 
-def is_storable(text: object) -> bool:
+def is_storable(text: str) -> bool:
     """Whether `text` is text that PostgreSQL and Redis can take."""
-    if not isinstance(text, str) or "\x00" in text:
+    if "\x00" in text:
         return False
     try:
         text.encode()
@@ -92,11 +92,9 @@ def admit(message: Message) -> None:
 
 def name_and_id(message: Message) -> tuple[str | None, str | None]:
     """The task's name and id, as far as a message tells them that need not be readable."""
-    parts: Any = message.headers
+    parts: Mapping[str, Any] = message.headers
     if "task" not in parts:
         with suppress(Exception):  # as in `admit`
-            parts = message.payload
-    if not isinstance(parts, Mapping):
-        return None, None
+            parts = message.payload if isinstance(message.payload, Mapping) else parts
     name, id_ = parts.get("task"), parts.get("id")
     return name if isinstance(name, str) else None, id_ if isinstance(id_, str) else None

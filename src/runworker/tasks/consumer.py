@@ -77,7 +77,7 @@ class Consumer(StockConsumer):
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=error)
         message.ack_log_error(_log, self.connection_errors)
-        if is_storable(task_id):
+        if task_id and is_storable(task_id):
             command = task_name.removeprefix("runworker.") if task_name else None
             verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=error)
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
