@@ -92,13 +92,14 @@ class Judge:
 
     def _wake(self, entry: Entry) -> list[Entry]:
         """Take in what a decision changed. Returns the entries that waited for it."""
-        changed = {entry.key}
+        changed = [entry.key]
         if isinstance(entry.answer, Outcome):
             run = entry.answer.run
             self.changes.append(Change(entry.key, self._runs.get(run.id), run))
             self._runs[run.id] = run
-            changed.add(run.id)
-        self.woken |= changed
+            changed.append(run.id)
+        self.woken.update(changed)
+        # In this order: what was put after this very command goes before what waited for the run only.
         return [waiting for id_ in changed for waiting in self._waiting.pop(id_, {}).values()]
 
     def _is_decided(self, key: UUID) -> bool:
