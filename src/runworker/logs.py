@@ -58,6 +58,8 @@ def configure_logging(settings: Settings) -> None:
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(settings.log_level)
+    # Its environment tells each step itself, in a sentence for whoever waits for the migration.
+    logging.getLogger("alembic").setLevel("WARNING")
     logging.captureWarnings(True)
 
 

@@ -43,6 +43,11 @@ def _storable(text: str) -> str:
     return text
 
 
+def _plain(number: Decimal) -> Decimal:
+    # 500, 500.0 and "500" ask the same: one payload, one fingerprint.
+    return Decimal(f"{number.normalize():f}")
+
+
 def _no_bool(value: Any) -> Any:
     # Python takes True for the number 1; a sender that writes true for kilograms has made a mistake.
     if isinstance(value, bool):
@@ -55,11 +60,20 @@ Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=10, max_length=500), AfterValidator(_storable)
 ]
 StepIndex = Annotated[StrictInt, Field(ge=0, le=10)]
-Kilograms = Annotated[Decimal, BeforeValidator(_no_bool), Field(gt=0, max_digits=12, decimal_places=3)]
-Weight = Annotated[Decimal, BeforeValidator(_no_bool), Field(gt=0, max_digits=10, decimal_places=2)]
+Kilograms = Annotated[
+    Decimal, BeforeValidator(_no_bool), Field(gt=0, max_digits=12, decimal_places=3), AfterValidator(_plain)
+]
+Weight = Annotated[
+    Decimal, BeforeValidator(_no_bool), Field(gt=0, max_digits=10, decimal_places=2), AfterValidator(_plain)
+]
 """Kilograms of a lot, to ten grams."""
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_storable)]
-Celsius = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=-99, le=99, max_digits=4, decimal_places=1)]
+Celsius = Annotated[
+    Decimal,
+    BeforeValidator(_no_bool),
+    Field(ge=-99, le=99, max_digits=4, decimal_places=1),
+    AfterValidator(_plain),
+]
 
 
 def _storable_document(document: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def parse(name: object, fields: object) -> Command:
 
 
 def _problem(detail: Any, fields: Mapping[Any, Any]) -> tuple[Code, str]:
-    where = ".".join(str(part)[:60] for part in detail["loc"]) or "command"
+    # Escaped: names of fields that we do not know may be anything, also what neither text nor jsonb can hold.
+    where = ".".join(ascii(str(part)[:60])[1:-1] for part in detail["loc"]) or "command"
     match detail["type"]:
         case "missing":
             return Code.MISSING_FIELD, f"{where} is required"
@@ -58,5 +59,8 @@ def _problem(detail: Any, fields: Mapping[Any, Any]) -> tuple[Code, str]:
 
 def _short(value: object) -> str:
     """`value` as a sender wrote it, cut so that a megabyte of nonsense does not come back as one."""
-    text = ascii(value) if isinstance(value, str) else f"{type(value).__name__} {value!a}"
+    try:
+        text = ascii(value) if isinstance(value, str) else f"{type(value).__name__} {value!a}"
+    except (ValueError, RecursionError):  # an integer of thousands of digits; a list in a list in a list...
+        return f"{type(value).__name__} too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

@@ -5,7 +5,8 @@ that the database refuses is split until the bad command stands alone, and verdi
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -74,12 +75,8 @@ class Engine:
         except Unavailable:
             raise
         except Exception as error:
-            if len(keys) > 1:
-                for key in keys:
-                    self.judge_again([key], expire=expire)
-            else:
-                rejection = as_rejection(error) or self._internal_error(error, {"stored": str(keys[0])})
-                self._transact(Order(stored=keys, refused={keys[0]: rejection}))
+            _log.info("batch.split", stored=len(keys), error=type(error).__name__)
+            self._judge_each(keys, expire=expire)
 
     def sweep(self) -> int:
         """Take in what upstreams put into the ledger themselves and expire what waited too long. Returns how many."""
@@ -142,16 +139,32 @@ class Engine:
                     message="runworker failed on this command; it is kept in dead_letters and can be replayed",
                 )
             refused = {command.idempotency_key: rejection}
-            return self._transact(Order([command], task_ids, refused=refused)).verdicts[0]
-        self._release(decided)
+            decided = self._transact(Order([command], task_ids, refused=refused, release=False))
+        self._judge_each(self._waiting_for(decided.woken))
         return decided.verdicts[0]
 
-    def _release(self, decided: Decided) -> None:
+    def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> None:
+        """Judge stored commands, and then those that waited for them, each in a transaction of its own."""
+        queue = deque(keys)
+        while queue:
+            queue.extend(self._waiting_for(self._judge_alone(queue.popleft(), expire=expire).woken))
+
+    def _judge_alone(self, key: UUID, *, expire: bool) -> Decided:
+        try:
+            return self._transact(Order(stored=[key], expire=expire, release=False))
+        except Unavailable:
+            raise
+        except Exception as error:
+            rejection = as_rejection(error) or self._internal_error(error, {"stored": str(key)})
+            return self._transact(Order(stored=[key], refused={key: rejection}, release=False))
+
+    def _waiting_for(self, woken: Collection[UUID]) -> list[UUID]:
+        if not woken:
+            return []
         waiting = select(CommandRecord.idempotency_key).where(
-            CommandRecord.status == CommandStatus.WAITING, CommandRecord.wakes_on.overlap(list(decided.woken))
+            CommandRecord.status == CommandStatus.WAITING, CommandRecord.wakes_on.overlap(list(woken))
         )
-        for key in self._keys(waiting.order_by(CommandRecord.received_at)):
-            self.judge_again([key])
+        return self._keys(waiting.order_by(CommandRecord.received_at))
 
     def _keys(self, found: Select[UUID]) -> list[UUID]:
         def read() -> list[UUID]:

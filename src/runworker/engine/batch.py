@@ -5,7 +5,7 @@ for. Nothing is missed between two batches that commit at the same moment: ids w
 locks taken first, rows by their row locks, ledger before runs, each in sorted order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from runworker.engine import ledger
 from runworker.engine.entries import Decided, Entry, Order, Tools
 from runworker.engine.judge import Judge
 from runworker.engine.record import Record
-from runworker.states import DECIDED
+from runworker.states import DECIDED, CommandStatus
 
 
 def decide(connection: Connection, tools: Tools, order: Order) -> Decided:
@@ -23,15 +23,16 @@ def decide(connection: Connection, tools: Tools, order: Order) -> Decided:
     first: dict[UUID, Command] = {}
     for command in order.commands:
         first.setdefault(command.idempotency_key, command)
-    after = {key for command in first.values() for key in command.after}
-    covered = {*first, *(run_id for command in first.values() if (run_id := command.target_run))}
+    peeked = [Entry.of_row(row).command for row in ledger.peek(connection, order.stored)]
+    asked = [*order.commands, *(command for command in peeked if isinstance(command, Command))]
+    after = {key for command in asked for key in command.after}
+    covered = {*first, *(run_id for command in asked if (run_id := command.target_run))}
 
     now = ledger.lock(connection, covered | after)
     rows = ledger.read(connection, {*first, *after, *order.stored}, covered if order.release else ())
     known = {row.idempotency_key: row for row in rows}
     fresh = [Entry.of_delivery(command) for key, command in first.items() if key not in known]
-    # Without release only what was asked for is judged, and not what stands beside it.
-    stored = [row for row in rows if order.release or row.idempotency_key in {*first, *order.stored}]
+    stored = [row for row in rows if _is_asked_for(row, order, first)]
 
     judge = Judge(connection, tools, order, now, known)
     judge.judge([*fresh, *_undecided(stored, judge)])
@@ -40,6 +41,21 @@ def decide(connection: Connection, tools: Tools, order: Order) -> Decided:
         covered |= changed
         judge.judge(_undecided(ledger.read(connection, (), changed), judge))
     return Record(tools, order, now, known).write(connection, judge)
+
+
+def _is_asked_for(row: ledger.Row, order: Order, delivered: Container[UUID]) -> bool:
+    key = row.idempotency_key
+    if key in order.stored:
+        return True
+    if row.status is CommandStatus.QUEUED:
+        # Unless the same was delivered too, nobody has locked what it is about: the next sweep takes it.
+        queued = Entry.of_row(row).command
+        return isinstance(queued, Command) and any(
+            command.idempotency_key == key and command.fingerprint() == queued.fingerprint()
+            for command in order.commands
+        )
+    # Without release only what was asked for is judged, and not what stands beside it.
+    return order.release or key in delivered
 
 
 def _undecided(rows: Iterable[ledger.Row], judge: Judge) -> list[Entry]:

@@ -82,7 +82,8 @@ class Entry:
         """A command that the ledger keeps. One that an upstream put there may be unreadable."""
         command: Command | InvalidMessage
         try:
-            command = parse(row.command, row.payload | {"idempotency_key": str(row.idempotency_key)})
+            key = {"idempotency_key": str(row.idempotency_key)}
+            command = parse(row.command, row.payload | key if isinstance(row.payload, dict) else row.payload)
         except InvalidMessage as error:
             command = error
         if row.waiting_for is not None:

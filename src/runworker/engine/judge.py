@@ -84,7 +84,7 @@ class Judge:
             return self._order.refused[entry.key]
         entry.undecided = tuple(key for key in entry.undecided if not self._is_decided(key))
         if entry.undecided:
-            return _after(entry.undecided)
+            return _after(entry.undecided, entry.command)
         try:
             return handle(entry.command, self._facts)
         except (Rejected, NotYet) as answer:
@@ -112,10 +112,13 @@ class Judge:
         return self._order.expire and expires_at is not None and expires_at <= self._now
 
 
-def _after(undecided: tuple[UUID, ...]) -> NotYet:
+def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:
+    # Who comes to the run that this command will create has to meet this command's row, and to wait for whoever is
+    # judging it: otherwise neither would see the other.
+    creates = (command.target_run,) if isinstance(command, StartRun) else ()
     keys = [str(key) for key in undecided]
     return NotYet(
         f"{'command' if len(keys) == 1 else 'commands'} {', '.join(keys)} of `after` not decided yet",
         waiting_for={"after": keys},
-        wakes_on=undecided,
+        wakes_on=undecided + creates,
     )

@@ -40,21 +40,22 @@ _LOCK = text(
     " SELECT clock_timestamp() FROM (SELECT count(locked) FROM locked) AS all_locked"
 )
 
+_ROWS = select(
+    _commands.idempotency_key,
+    _commands.command,
+    _commands.payload,
+    _commands.payload_sha256,
+    _commands.status,
+    _commands.run_id,
+    _commands.waiting_for,
+    _commands.verdict,
+    _commands.task_id,
+    _commands.received_at,
+    _commands.expires_at,
+)
+_PEEK = _ROWS.where(_commands.idempotency_key == func.any(bindparam("keys", type_=ARRAY(Uuid))))
 _READ = (
-    select(
-        _commands.idempotency_key,
-        _commands.command,
-        _commands.payload,
-        _commands.payload_sha256,
-        _commands.status,
-        _commands.run_id,
-        _commands.waiting_for,
-        _commands.verdict,
-        _commands.task_id,
-        _commands.received_at,
-        _commands.expires_at,
-    )
-    .where(
+    _ROWS.where(
         _commands.idempotency_key.in_(
             select(func.unnest(bindparam("keys", type_=ARRAY(Uuid)))).union(
                 select(_commands.idempotency_key).where(
@@ -105,6 +106,8 @@ _UPDATE = (
                 "decided_at", "expires_at",
             )
         }
+        # A row that an upstream put here has no task until a message for it comes.
+        | {"task_id": func.coalesce(_commands.task_id, _given.c.task_id)}
     )
 )  # fmt: skip
 _repeated = given(idempotency_key=Uuid(), times=_commands.deliveries.type)
@@ -121,7 +124,7 @@ class Row:
 
     idempotency_key: UUID
     command: str
-    payload: dict[str, Any]
+    payload: Any
     payload_sha256: bytes | None
     status: CommandStatus
     run_id: UUID | None
@@ -153,10 +156,14 @@ def lock(connection: Connection, ids: Iterable[UUID]) -> datetime:
     return now
 
 
+def peek(connection: Connection, keys: Collection[UUID]) -> list[Row]:
+    """Rows of `keys`, not locked: what a stored command asks for stands, what became of it may change."""
+    return _rows(connection.execute(_PEEK, {"keys": list(keys)})) if keys else []
+
+
 def read(connection: Connection, keys: Collection[UUID], woken_by: Collection[UUID]) -> list[Row]:
     """Rows of `keys`, and WAITING rows that a change of any id in `woken_by` may let go on; locked, in key order."""
-    rows = connection.execute(_READ, {"keys": list(keys), "woken_by": list(woken_by)})
-    return [Row(row[0], row[1], row[2], row[3], CommandStatus(row[4]), *row[5:]) for row in rows]
+    return _rows(connection.execute(_READ, {"keys": list(keys), "woken_by": list(woken_by)}))
 
 
 def write(connection: Connection, new: Collection[Record], known: Collection[Record], now: datetime) -> None:
@@ -172,6 +179,10 @@ def count_deliveries(connection: Connection, repeated: Mapping[UUID, int]) -> No
     if repeated:
         rows = [{"idempotency_key": key, "times": times} for key, times in repeated.items()]
         connection.execute(_COUNT_DELIVERIES, rows_given(rows))
+
+
+def _rows(found: Iterable[Any]) -> list[Row]:
+    return [Row(row[0], row[1], row[2], row[3], CommandStatus(row[4]), *row[5:]) for row in found]
 
 
 def _row(record: Record, now: datetime) -> dict[str, Any]:

@@ -77,22 +77,21 @@ class Plans:
     def __init__(self) -> None:
         self._plans: dict[UUID, Plan | Rejected] = {}
 
-    def known(self) -> list[UUID]:
-        """Ids of the versions whose graph need not be fetched."""
-        return list(self._plans)
+    def known(self, ids: Collection[UUID]) -> dict[UUID, Plan | Rejected]:
+        """What is kept of `ids`: their graphs need not be fetched."""
+        return {id_: plan for id_ in ids if (plan := self._plans.get(id_)) is not None}
 
-    def of(self, version_id: UUID, status: FlowVersionStatus, graph: object) -> Plan | Rejected:
-        """The version's plan, or the rejection that says what is wrong with its graph."""
-        plan = self._plans.get(version_id)
-        if plan is None:
-            try:
-                plan = read_plan(graph)
-            except Rejected as rejection:
-                plan = rejection
-            if status in (FlowVersionStatus.PUBLISHED, FlowVersionStatus.DEPRECATED):
-                if len(self._plans) >= _MOST_PLANS:
-                    self._plans.clear()
-                self._plans[version_id] = plan
+    def read(self, version_id: UUID, status: FlowVersionStatus, graph: object) -> Plan | Rejected:
+        """The plan of this graph, or the rejection that says what is wrong with it."""
+        plan: Plan | Rejected
+        try:
+            plan = read_plan(graph)
+        except Rejected as rejection:
+            plan = rejection
+        if status in (FlowVersionStatus.PUBLISHED, FlowVersionStatus.DEPRECATED):
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            self._plans[version_id] = plan
         return plan
 
 
@@ -105,11 +104,12 @@ def load_versions(connection: Connection, ids: Collection[UUID], plans: Plans) -
     """The flow versions that exist, with their plans."""
     if not ids:
         return {}
-    rows = connection.execute(_VERSIONS, {"ids": list(ids), "known": plans.known()})
-    return {
-        id_: Version(id_, FlowVersionStatus(status), number, plans.of(id_, FlowVersionStatus(status), graph))
-        for id_, status, number, graph in rows
-    }
+    known = plans.known(ids)
+    versions = {}
+    for id_, state, number, graph in connection.execute(_VERSIONS, {"ids": list(ids), "known": list(known)}):
+        status = FlowVersionStatus(state)
+        versions[id_] = Version(id_, status, number, known.get(id_) or plans.read(id_, status, graph))
+    return versions
 
 
 def load_runs(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Run]:

@@ -1,0 +1,47 @@
+"""The command line. stdout carries results, stderr everything else.
+
+Exit codes: 0 done, 1 an error of ours with its sentence on stderr, 2 wrong usage, 130 ctrl-C.
+"""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from runworker.cli import config, dead_letters, flow, migrate, up, user, verify
+from runworker.cli.reporting import ReportingGroup
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    # Typer's own tracebacks are boxes for people; ours go to logs as well, and never show local variables.
+    pretty_exceptions_enable=False,
+    help="Takes a food plant's production commands from Celery and Redis and writes them to PostgreSQL.",
+)
+app.command("up")(up.up)
+app.command("migrate")(migrate.migrate)
+app.command("config")(config.config)
+app.command("verify")(verify.verify)
+app.add_typer(user.app, name="user")
+app.add_typer(flow.app, name="flow")
+app.add_typer(dead_letters.app, name="dead-letters")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"runworker {version('runworker')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,65 @@
+"""What a command says: results on stdout, and one clear message on stderr when it fails."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from runworker.errors import InvalidMessage, Rejected, RunworkerError
+from runworker.logs import printable, without_passwords
+
+
+class ReportingGroup(TyperGroup):
+    """The root of all commands: errors made on purpose become a message and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer has no public name for what its groups are given
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except (Rejected, InvalidMessage) as error:
+            tell(f"{error.code}: {error.message}")
+        except RunworkerError as error:
+            tell(str(error))
+        raise typer.Exit(1)
+
+
+def tell(message: str) -> None:
+    """Write a message to stderr, fit for a terminal whatever it quotes, and without passwords."""
+    typer.echo(f"runworker: {printable(without_passwords(message))}", err=True)
+
+
+def show(result: Any, *, as_json: bool) -> None:
+    """Write a result to stdout: one JSON value on a line, or a line a field."""
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False, default=_on_the_wire))
+        return
+    width = max(map(len, result))
+    for name, value in result.items():
+        typer.echo(f"{name:{width}}  {printable(shown(value))}")
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows to stdout as a table; for people, so long cells are folded."""
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        # As Text: what a sender wrote is shown and not taken for markup.
+        table.add_row(*(Text(printable(shown(row[column])), overflow="fold") for column in columns))
+    Console().print(table)
+
+
+def shown(value: Any) -> str:
+    """A value in a table's cell."""
+    if value is None:
+        return ""
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+
+
+def _on_the_wire(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

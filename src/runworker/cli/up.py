@@ -1,0 +1,54 @@
+"""`runworker up`."""
+
+import signal
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from runworker.cli.opening import read_settings
+from runworker.cli.reporting import tell
+from runworker.config import Settings, masked
+from runworker.embedded import default_directory
+from runworker.errors import ServerError
+from runworker.servers import lacks_servers, ready_servers
+from runworker.workers import WorkerProcesses
+
+
+def up(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 2,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print the URLs with their passwords.")] = False,
+) -> None:
+    """Start servers, migrate, and start workers; ctrl-C ends all of it, and so does a kill.
+
+    Servers that RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL name are used in place of embedded ones.
+    """
+    given = read_settings()
+    signal.signal(signal.SIGTERM, _end)
+    with ready_servers(given) as settings, WorkerProcesses(settings) as running:
+        running.start(workers)
+        _say_where(given, settings, workers, show_secrets)
+        ended = running.wait()
+        if ended is not None:
+            ended.wait(1)
+            raise ServerError(
+                f"the worker {ended.name} ended by itself (exit code {ended.exit_code}); so does the rest."
+            )
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as ctrl-C does, in good order: by an exception that passes through every block that has to clean up."""
+    raise SystemExit(0)
+
+
+def _say_where(given: Settings, settings: Settings, workers: int, show_secrets: bool) -> None:
+    """Print where everything is, in URLs that psql and redis-cli take as well."""
+    for name, url in (("PostgreSQL", settings.database_url), ("Redis", settings.broker_url)):
+        if url is not None:
+            plain = url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
+            typer.echo(f"{name:10}  {plain if show_secrets else masked(plain)}")
+    if lacks_servers(given) and not show_secrets:
+        record = (given.data_dir or default_directory()) / "servers.json"
+        typer.echo(f"{'Passwords':10}  {record}, or runworker up --show-secrets")
+    typer.echo(f"{'Workers':10}  {workers}, on queue {settings.queue}")
+    tell("ready; ctrl-C ends all of it")

@@ -1,0 +1,22 @@
+"""What people bring into the database by hand: users, and flows as files.
+
+Not hot, so each use case is a plain function over an ORM session whose transaction the caller owns.
+"""
+
+from runworker.imports.files import FlowFile, canonical_flow, named, read_flow_file
+from runworker.imports.flows import ImportedFlow, import_flow
+from runworker.imports.refusal import ImportRefused
+from runworker.imports.users import add_user, find_user, require_role
+
+__all__ = [
+    "FlowFile",
+    "ImportRefused",
+    "ImportedFlow",
+    "add_user",
+    "canonical_flow",
+    "find_user",
+    "import_flow",
+    "named",
+    "read_flow_file",
+    "require_role",
+]
