@@ -129,6 +129,12 @@ class Command(BaseModel):
         """Ids of lots that the command needs besides: parents, or the lot that takes material."""
         return frozenset()
 
+    @property
+    def targets(self) -> frozenset[UUID]:
+        """Ids of all runs and lots that the command is about; some may not exist yet."""
+        own = {id_ for id_ in (self.target_run, self.target_lot) if id_ is not None}
+        return self.other_lots | own
+
     def payload(self) -> dict[str, Any]:
         """All given fields as JSON types, as the ledger keeps them."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})

@@ -83,6 +83,7 @@ class Lot:
     operator_id: UUID | None = None
     status_reason: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    new_at_site: str | None = None
     taken_kg: Decimal = Decimal(0)
     children: frozenset[UUID] = frozenset()
 
@@ -142,14 +143,15 @@ class Rules:
 class Facts:
     """All that a batch's handlers may know. now: when the batch began, UTC, by the database's clock.
 
-    lots_of_run: ids of the lots that a run has, for commands that look at all of them. published: ids of the PUBLISHED
-    version of each flow. unfinished_runs: how many unfinished runs are pinned to a version, where a command asks.
+    plans: of the versions that runs are pinned to, where a command needs them. lots_of_run: ids of the lots of a run,
+    for commands that look at all of them. unfinished_runs: how many are pinned to a version, where a command asks.
     """
 
     now: datetime
     rules: Rules
     users: Mapping[UUID, UserRole]
     versions: Mapping[UUID, Version]
+    plans: Mapping[UUID, Plan | Rejected]
     runs: Mapping[UUID, Run]
     lots: Mapping[UUID, Lot]
     lots_of_run: Mapping[UUID, Collection[UUID]]

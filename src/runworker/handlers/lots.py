@@ -63,6 +63,7 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
         supplier_id=command.supplier_id,
         operator_id=operator_id,
         metadata=command.metadata,
+        new_at_site=run.site_code or facts.rules.default_site_code,
     )
     wanted = _wanted(command)
     parents = [_to_be_consumed(parent_id, lot, facts) for parent_id in wanted]

@@ -205,10 +205,10 @@ def _quality_done(run: Run, facts: Facts) -> None:
 
 
 def _has_gate(run: Run, facts: Facts) -> bool:
-    version = facts.versions.get(run.flow_version_id) if run.flow_version_id else None
-    if version is None or isinstance(version.plan, Rejected):
+    plan = facts.plans.get(run.flow_version_id) if run.flow_version_id else None
+    if plan is None or isinstance(plan, Rejected):
         return True  # a plan that cannot be read any more opens no gate
-    step = version.plan.step(run.current_step_index)
+    step = plan.step(run.current_step_index)
     return step is None or step.has_gate
 
 

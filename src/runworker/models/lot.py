@@ -60,6 +60,8 @@ class Lot(Base):
     supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey("suppliers.id"))
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict, server_default=text("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
+    status_reason: Mapped[str | None]
+    """Why the lot is as it is: notes of its last quality decision, resolution or reason."""
     command_key: Mapped[UUID | None]
     """The command that last changed this row; NULL when it was changed by hand."""
 
