@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+from tests.plant import engine, plant
 from tests.servers import (
     broker_url,
     database_url,
@@ -14,6 +15,8 @@ __all__ = [
     "broker_url",
     "database_url",
     "empty_database_url",
+    "engine",
+    "plant",
     "servers",
     "template_database",
     "worker_database_url",

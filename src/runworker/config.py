@@ -51,7 +51,12 @@ class Settings(BaseSettings):
     """What a runworker process is told from outside. Durations are seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", frozen=True, extra="forbid", validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        dotenv_filtering="match_prefix",  # docker compose and others keep their own variables in that file
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
     )
 
     database_url: DatabaseUrl | None = Field(
