@@ -1,8 +1,9 @@
 """Upkeep beside the pool: what has to happen although no message asks for it.
 
 A thread of the worker's main process takes in commands that upstreams put into the ledger, expires what waited too
-long, archives old runs, seals the audit trail and moves unreadable items to dead_letters. It needs PostgreSQL only: with Redis gone,
-commands in the ledger are still applied. Every worker does this; the database sees to it that once is enough.
+long, archives old runs, seals the audit trail and moves unreadable items to dead_letters. It needs PostgreSQL only:
+with Redis gone, commands in the ledger are still applied. Every worker does this; the database sees to it that once is
+enough.
 """
 
 import threading
