@@ -39,6 +39,7 @@ class Lot(Base):
         CheckConstraint("step_index IS NULL OR (step_index >= 0 AND step_index <= 10)", name="step_index_range"),
         CheckConstraint(one_of("status", LotStatus), name="status"),
         CheckConstraint(one_of("sku_type", ("15", "30")), name="sku_type"),
+        CheckConstraint("char_length(status_reason) <= 700", name="status_reason"),
         Index("idx_lots_step_index", "step_index"),
         Index("idx_lots_status", "status"),
         Index("idx_lots_production_run", "production_run_id"),
@@ -83,6 +84,7 @@ class LotGenealogy(Base):
 
     __tablename__ = "lot_genealogy"
     __table_args__ = (
+        CheckConstraint("parent_lot_id <> child_lot_id", name="not_itself"),
         Index("idx_lot_genealogy_parent", "parent_lot_id"),
         Index("idx_lot_genealogy_child", "child_lot_id"),
     )
