@@ -2,7 +2,7 @@
 
 A batch may change one run several times (start, advance, advance). Every change is written, so that every move passes
 the database's guards and leaves its audit event; changes that do not build on each other share a statement. So the
-number of statements grows with the longest chain of changes of one entity and not with the batch.
+number of statements grows with the longest chain of changes that build on each other and not with the batch.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from runworker.engine import statements
 from runworker.engine.rows import link_row, lot_row, qc_row, run_row, step_row, version_row
 from runworker.engine.statements import Rows
 from runworker.handlers.facts import Outcome
-from runworker.states import FlowVersionStatus
+from runworker.states import FlowVersionStatus, LotStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,36 @@ def write_changes(connection: Connection, changes: Iterable[Change], codes: Mapp
 
 def _waves(changes: Iterable[Change]) -> list[list[Change]]:
     waves: list[list[Change]] = []
-    next_wave: dict[UUID, int] = {}
+    written: dict[UUID, int] = {}
+    leaned_on: dict[UUID, int] = {}
     for change in changes:
-        ids = change.after.changed_ids
-        number = max((next_wave.get(id_, 0) for id_ in ids), default=0)
-        next_wave |= dict.fromkeys(ids, number + 1)
-        if number == len(waves):
+        ids, beside = change.after.changed_ids, _beside(change.after)
+        number = max(
+            [
+                0,
+                *(written[id_] + 1 for id_ in ids if id_ in written),
+                *(leaned_on[id_] + 1 for id_ in ids if id_ in leaned_on),
+                *(written[id_] for id_ in beside if id_ in written),
+            ]
+        )
+        written |= dict.fromkeys(ids, number)
+        leaned_on |= {id_: max(number, leaned_on.get(id_, 0)) for id_ in beside}
+        while number >= len(waves):
             waves.append([])
         waves[number].append(change)
     return waves
+
+
+def _beside(outcome: Outcome) -> set[UUID]:
+    """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
+
+    The runs of the lots, the children of genealogy, and the children of lots that are finished. Within a wave each of
+    these is written first, or by the same statement.
+    """
+    runs = {lot.run_id for lot in outcome.lots if lot.run_id is not None}
+    finished = (lot.children for lot in outcome.lots if lot.status is LotStatus.FINISHED)
+    children = {link.child_id for link in outcome.links}.union(*finished)
+    return (runs | children) - outcome.changed_ids
 
 
 def _add_versions(change: Change, rows: Mapping[str, Rows]) -> None:
