@@ -1,6 +1,6 @@
 """Guard what is made of what.
 
-    ck_lot_genealogy_not_itself     a lot is not its own parent
+    guard_lot_genealogy_itself      a lot is not its own parent
     guard_lot_genealogy_released    material is taken from a RELEASED lot
     guard_lot_genealogy_raw         a RAW lot has no parents
     guard_lot_genealogy_step        a parent is of an earlier step than its child, where both are known
@@ -31,27 +31,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("""
-        ALTER TABLE lot_genealogy
-            ADD CONSTRAINT ck_lot_genealogy_not_itself CHECK (parent_lot_id <> child_lot_id) NOT VALID
-    """)
-    # Without a row that breaks it, the CHECK holds for all rows and is the same as in the models.
-    op.execute("""
-        DO $$
-        BEGIN
-            ALTER TABLE lot_genealogy VALIDATE CONSTRAINT ck_lot_genealogy_not_itself;
-        EXCEPTION
-            WHEN check_violation THEN NULL;
-        END;
-        $$
-    """)
     _places()
     _cycle()
     _link()
     op.execute("""
         CREATE TRIGGER trg_lot_genealogy_insert
         BEFORE INSERT ON lot_genealogy
-        FOR EACH ROW WHEN (NEW.parent_lot_id <> NEW.child_lot_id) EXECUTE FUNCTION guard_lot_link()
+        FOR EACH ROW EXECUTE FUNCTION guard_lot_link()
     """)
     op.execute("""
         CREATE TRIGGER guard_lot_genealogy_kept
@@ -66,7 +52,6 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION guard_lot_link()")
     op.execute("DROP FUNCTION guard_lot_link_cycle(uuid, uuid)")
     op.execute("DROP FUNCTION guard_lot_link_places(uuid, uuid, uuid, uuid)")
-    op.execute("ALTER TABLE lot_genealogy DROP CONSTRAINT ck_lot_genealogy_not_itself")
 
 
 def _places() -> None:
@@ -140,6 +125,11 @@ def _link() -> None:
             taken_kg numeric;
             other_sku text;
         BEGIN
+            IF NEW.parent_lot_id = NEW.child_lot_id THEN
+                RAISE EXCEPTION 'Lot % cannot be made of itself.', NEW.child_lot_id
+                    USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lot_genealogy_itself';
+            END IF;
+
             SELECT lot_type, status, step_index, weight_kg, production_run_id AS run_id,
                    coalesce(sku_type, public.sku_of_lot_type(lot_type)) AS sku
             INTO parent FROM public.lots WHERE id = NEW.parent_lot_id FOR NO KEY UPDATE;

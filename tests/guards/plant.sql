@@ -68,7 +68,7 @@ FROM (VALUES ('RAW-2', 'RAW', 1, NULL, 'running'), ('DEB-2', 'DEB', 2, NULL, 'ru
              ('rejected', 'RAW', 1, NULL, 'running'), ('on hold', 'DEB', 2, NULL, 'running'),
              ('put away', 'RAW', 1, NULL, 'archived')) AS lot (code, type, step, sku, run);
 UPDATE lots SET status = 'RELEASED'
-WHERE status = 'QUARANTINE' AND lot_code NOT IN ('RAW-1', 'SHIP-2', 'rejected', 'on hold');
+WHERE lot_code LIKE '%-2' AND lot_code <> 'SHIP-2' OR lot_code IN ('consumed', 'finished', 'put away');
 UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'rejected';
 UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'on hold';
 INSERT INTO lot_genealogy (id, parent_lot_id, child_lot_id, quantity_used_kg)

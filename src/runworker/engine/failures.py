@@ -36,7 +36,7 @@ CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
     "guard_lots_linked": Code.LOT_FROZEN,
     "guard_lots_delete": Code.LOT_FROZEN,
     "ck_lots_status_reason": Code.INVALID_FIELD,
-    "ck_lot_genealogy_not_itself": Code.LOT_OWN_PARENT,
+    "guard_lot_genealogy_itself": Code.LOT_OWN_PARENT,
     "guard_lot_genealogy_released": Code.PARENT_NOT_RELEASED,
     "guard_lot_genealogy_raw": Code.RAW_LOT_HAS_PARENTS,
     "guard_lot_genealogy_step": Code.PARENT_NOT_EARLIER,

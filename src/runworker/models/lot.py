@@ -84,7 +84,6 @@ class LotGenealogy(Base):
 
     __tablename__ = "lot_genealogy"
     __table_args__ = (
-        CheckConstraint("parent_lot_id <> child_lot_id", name="not_itself"),
         Index("idx_lot_genealogy_parent", "parent_lot_id"),
         Index("idx_lot_genealogy_child", "child_lot_id"),
     )

@@ -1,4 +1,4 @@
--- refused: ck_lot_genealogy_not_itself
+-- refused: guard_lot_genealogy_itself
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('RAW-2')::uuid, md5('RAW-2')::uuid, 1);
 
