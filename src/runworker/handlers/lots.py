@@ -22,7 +22,7 @@ from runworker.errors import Code, NotYet, Rejected
 from runworker.handlers.facts import Facts, Link, Lot, Outcome, QcRecord, Run
 from runworker.handlers.genealogy import consumed, sku_of_child
 from runworker.handlers.turns import in_turn_for_step, must_be_running, operator_of, started_run
-from runworker.states import LOT_MOVES, Decision, LotStatus, LotType, RunStatus
+from runworker.states import Decision, LotStatus, LotType, RunStatus
 
 _LEGACY_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
 _CODE: Final = re.compile(r"(?P<prefix>[A-Z0-9]+)-(?P<day>\d{8})-(?P<site>[A-Z]{4})-\d{4,}")
@@ -32,6 +32,9 @@ _AFTER_DECISION: Final = {
     Decision.HOLD: LotStatus.HOLD,
     Decision.FAIL: LotStatus.REJECTED,
 }
+_IN_QUARANTINE: Final = frozenset({LotStatus.QUARANTINE})
+_ON_HOLD: Final = frozenset({LotStatus.HOLD})
+_IN_USE: Final = frozenset({LotStatus.QUARANTINE, LotStatus.RELEASED})
 
 
 def code_prefix(lot_type: LotType) -> str:
@@ -89,7 +92,9 @@ def record_qc_decision(command: RecordQcDecision, facts: Facts) -> Outcome:
         reason = f"CCP: {temperature} °C is above the limit of {limit} °C of step {lot.step_index}; " + (
             f"decided {command.decision}" + (f": {command.notes}" if command.notes else "")
         )
-    moved = replace(_moved(lot, target), temperature_c=temperature, status_reason=reason or lot.status_reason)
+    # What leaves HOLD is a manager's to say, by resolve_hold and reject_lot, whatever quality control finds.
+    _in_state(lot, target, _IN_USE if target is LotStatus.HOLD else _IN_QUARANTINE)
+    moved = replace(lot, status=target, temperature_c=temperature, status_reason=reason or lot.status_reason)
     record = QcRecord(
         id=command.idempotency_key,
         lot_id=lot.id,
@@ -176,25 +181,20 @@ def _existing(lot_id: UUID, facts: Facts) -> Lot:
     return lot
 
 
-def _moved(lot: Lot, target: LotStatus) -> Lot:
-    if target not in LOT_MOVES[lot.status]:
-        allowed = " or ".join(str(status) for status, targets in LOT_MOVES.items() if target in targets)
+def _in_state(lot: Lot, target: LotStatus, allowed: frozenset[LotStatus]) -> None:
+    if lot.status not in allowed:
         raise Rejected(
             Code.LOT_ILLEGAL_MOVE,
-            f"lot {lot.id} is {lot.status} and cannot become {target}: it has to be {allowed}",
+            f"lot {lot.id} is {lot.status} and cannot become {target}: it has to be {' or '.join(sorted(allowed))}",
             lot_status=str(lot.status),
         )
-    return replace(lot, status=target)
 
 
 def _from_hold(lot_id: UUID, target: LotStatus, why: str, facts: Facts) -> Outcome:
     lot = _existing(lot_id, facts)
     _not_archived(lot, facts)
-    if lot.status is not LotStatus.HOLD:
-        raise Rejected(
-            Code.LOT_ILLEGAL_MOVE, f"lot {lot.id} is {lot.status}; it has to be on HOLD", lot_status=str(lot.status)
-        )
-    return Outcome(lots=(replace(_moved(lot, target), status_reason=why),))
+    _in_state(lot, target, _ON_HOLD)
+    return Outcome(lots=(replace(lot, status=target, status_reason=why),))
 
 
 def _not_archived(lot: Lot, facts: Facts) -> None:
