@@ -1,19 +1,17 @@
 """`runworker lots`."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from runworker.cli.files import write_file
 from runworker.cli.opening import find_servers, owner_database
-from runworker.cli.reporting import show, show_table
+from runworker.cli.output import print_wide, write_file
+from runworker.cli.reporting import show
 from runworker.logs import printable
 from runworker.records import recall_csv, recall_page
 from runworker.states import LotStatus
@@ -21,8 +19,6 @@ from runworker.tracing import Direction, Genealogy, Link, Recall, Trace, TracedL
 from runworker.tracing.recall import to_do
 
 STYLES: Final = {LotStatus.HOLD: "yellow", LotStatus.REJECTED: "red", LotStatus.QUARANTINE: "cyan"}
-COLUMNS: Final = ("kind", "lot", "state", "weight_kg", "left_kg", "run", "to_do")
-SUPPLIED_COLUMNS: Final = ("kind", "lot", "state", "weight_kg", "left_kg", "run", "supplier")
 
 app = typer.Typer(no_args_is_help=True, help="Lots: what they were made of, where they went, and recalls.")
 
@@ -138,18 +134,17 @@ def _link_facts(genealogy: Genealogy) -> list[dict[str, Any]]:
 
 
 def _show_trees(found: Trace) -> None:
-    console = Console(highlight=False)
-    genealogy = found.genealogy
+    parents, children = found.genealogy.parents, found.genealogy.children
     if found.direction is not Direction.FORWARD:
-        origins = _tree(
-            found, {lot_id: [(x.parent_id, x) for x in links] for lot_id, links in genealogy.parents.items()}
+        print_wide(Text("Made of", style="bold"))
+        print_wide(
+            _tree(found, {lot_id: [(link.parent_id, link) for link in links] for lot_id, links in parents.items()})
         )
-        console.print("Made of", style="bold")
-        console.print(origins, soft_wrap=True)
     if found.direction is not Direction.BACK:
-        uses = _tree(found, {lot_id: [(x.child_id, x) for x in links] for lot_id, links in genealogy.children.items()})
-        console.print("Went into", style="bold")
-        console.print(uses, soft_wrap=True)
+        print_wide(Text("Went into", style="bold"))
+        print_wide(
+            _tree(found, {lot_id: [(link.child_id, link) for link in links] for lot_id, links in children.items()})
+        )
 
 
 def _tree(found: Trace, branches: dict[UUID, list[tuple[UUID, Link]]]) -> Tree:
@@ -182,17 +177,17 @@ def _described(lot: TracedLot) -> Text:
 
 
 def _show_recall(found: Recall) -> None:
-    def row(kind: str, lot: TracedLot) -> dict[str, Any]:
-        return {**lot_facts(lot), "kind": kind, "to_do": to_do(lot)}
-
-    containing = [row(kind, lot) for kind, lots in found.containing.items() for lot in lots]
-    supplied = [row(kind, lot) for kind, lots in _supplied(found) for lot in lots]
-    show_table(containing, COLUMNS)
-    show_table([{**each, "supplier": each["supplier_name"]} for each in supplied], SUPPLIED_COLUMNS)
-
-
-def _supplied(found: Recall) -> Iterable[tuple[str, tuple[TracedLot, ...]]]:
-    return (("in it", found.sources), ("mixed with it", found.companions))
+    for kind, lots in found.containing.items():
+        branch = Tree(Text(f"{kind.capitalize()}: {len(lots)}", style="bold"))
+        for lot in lots:
+            run = f"  {printable(lot.run_code)}" if lot.run_code else ""
+            branch.add(Text.assemble(_described(lot), f"{run}  ", (to_do(lot), "bold")))
+        print_wide(branch)
+    for what, lots in (("In it", found.sources), ("Only mixed with it", found.companions)):
+        branch = Tree(Text(f"{what}, from suppliers: {len(lots)}", style="bold"))
+        for lot in lots:
+            branch.add(_described(lot))
+        print_wide(branch)
 
 
 def _kg(kilograms: Decimal | None) -> str | None:

@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from runworker.canonical import CANONICAL_STEPS
-from runworker.cli.files import write_file
 from runworker.cli.opening import find_servers, owner_database
-from runworker.cli.reporting import show, show_table, tell
+from runworker.cli.output import print_wide, write_file
+from runworker.cli.reporting import show, tell
+from runworker.logs import printable
 from runworker.records import read_run_record, record_page
 from runworker.tracing import MassBalance, balance_of_run, find_run
 
@@ -48,8 +52,12 @@ def balance(
         show(facts, as_json=True)
         return
     show({name: value for name, value in facts.items() if isinstance(value, str)}, as_json=False)
-    show_table([{**step, "step": _step_name(step["step_index"])} for step in facts["steps"]], COLUMNS)
-    show_table(facts["left_on"], ("lot", "left_kg"))
+    table = Table(*COLUMNS, box=box.SIMPLE_HEAD)
+    for step in facts["steps"]:
+        table.add_row(_step_name(step["step_index"]), *(str(step[name]) for name in COLUMNS[1:]))
+    print_wide(table)
+    for left in facts["left_on"]:
+        print_wide(Text(f"{left['left_kg']} kg left of {printable(left['lot'])}"))
     if found.unweighed:
         tell(f"{len(found.unweighed)} lots were never weighed and count as 0 kg: {', '.join(found.unweighed)}")
 

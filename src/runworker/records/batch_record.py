@@ -6,6 +6,7 @@ from runworker.records.pieces import changed_by, code, meanings, person, section
 from runworker.records.run_record import Hold, RunRecord
 from runworker.records.trail_sections import audit, by_hand, commands
 from runworker.records.words import RUN_STATES, STEP_STATES, step_name
+from runworker.states import LotStatus, RunStatus
 
 
 def record_page(record: RunRecord) -> Html:
@@ -15,8 +16,8 @@ def record_page(record: RunRecord) -> Html:
         _header(record),
         _steps(record),
         _holds(record),
-        lots(record),
         genealogy(record),
+        lots(record),
         decisions(record),
         mass_balance(record),
         commands(record),
@@ -29,11 +30,13 @@ def record_page(record: RunRecord) -> Html:
 
 def _header(record: RunRecord) -> Html:
     flow = record.flow
-    rejected = sum(lot.status == "REJECTED" for lot in record.genealogy.lots.values() if lot.id in record.own_lots)
+    rejected = sum(
+        lot.status is LotStatus.REJECTED for lot in record.genealogy.lots.values() if lot.id in record.own_lots
+    )
     facts = (
         ("State", state(record.status)),
         ("What that means", RUN_STATES[record.status]),
-        ("Why it is so", record.status_reason),
+        ("Why", record.status_reason if record.status in (RunStatus.HOLD, RunStatus.ABORTED) else None),
         ("Flow", f"{_flow_name(record)}, version {flow.version_num} ({flow.status})" if flow else "none (legacy run)"),
         ("Flow published", time(flow.published_at) if flow else None),
         ("Flow published by", person(flow.published_by, record.people) if flow else None),

@@ -10,8 +10,8 @@ from runworker.records.words import LOT_STATES, SYMBOLS, TONES, step_name
 from runworker.tracing import Genealogy, Link, TracedLot
 
 WIDTH: Final = 132
-HEIGHT: Final = 58
-GAP: Final = 46
+HEIGHT: Final = 64
+GAP: Final = 34
 """Between two columns."""
 PITCH: Final = HEIGHT + 14
 """From one row to the next."""
@@ -50,16 +50,13 @@ def _box(lot: TracedLot, place: Place, own: bool) -> Html:
     x, y = _left(place[0]), _top(place[1])
     kind, _, number = lot.code.partition("-")
     weight = f"{lot.weight_kg} kg" if lot.weight_kg is not None else "never weighed"
-    lines = (("kind", kind, 15), ("number", number, 28), ("weight", weight, 41), ("state", _state(lot), 53))
+    condition = f"{SYMBOLS[lot.status]} {lot.status}"
+    lines = (("kind", kind, 16), ("number", number, 30), ("weight", weight, 43), ("condition", condition, 58))
     texts = [tag("text", text, x=x + 8, y=y + down, class_=name) for name, text, down in lines]
     frame = tag("rect", x=x, y=y, width=WIDTH, height=HEIGHT, rx=4)
     title = tag("title", f"{lot.code}: {weight}, {lot.status}. {LOT_STATES[lot.status]}")
     tone = TONES.get(lot.status, "good")
     return tag("g", title, frame, *texts, class_=f"lot {tone}" if own else f"lot {tone} outside")
-
-
-def _state(lot: TracedLot) -> str:
-    return f"{SYMBOLS[lot.status]} {lot.status}"
 
 
 def _link(link: Link, places: Sequence[Place], genealogy: Genealogy) -> Html:

@@ -47,33 +47,35 @@ def _lot(lot: TracedLot, record: RunRecord) -> tuple[Content, ...]:
 def genealogy(record: RunRecord) -> Html:
     """What was made of what: drawn, and as a table."""
     found = record.genealogy
-    rows = [
-        (
-            code(found.lots[link.parent_id].code),
-            _kg(link.quantity_kg),
-            code(found.lots[link.child_id].code),
-            _elsewhere(found.lots[link.parent_id], record) or _elsewhere(found.lots[link.child_id], record),
-        )
-        for link in sorted(found.links, key=lambda link: (found.lots[link.child_id].step_index or 0, link.child_id))
-    ]
+    made = [lot for lot in found.lots.values() if lot.id in found.parents]
+    made.sort(key=lambda lot: (-1 if lot.step_index is None else lot.step_index, lot.code))
+    rows = [(code(_named(lot, record)), _parents(lot, record), str(lot.used_kg), _kg(lot.weight_kg)) for lot in made]
     labels = record.flow.labels if record.flow else {}
     drawn = tag("div", genealogy_drawing(found, record.own_lots, labels), class_="drawing") if found.lots else None
     return section(
         "Genealogy",
         "What each lot was made of, from raw material on the left to shipments on the right. The frame shows the state"
-        " that is written in the box: double weight for rejected, dashes for on hold. Dotted: lots of other runs.",
+        " that is written in the box: heavy for rejected, dashes for on hold. Dotted: lots of other runs.",
         drawn,
         table(
-            ("Of lot", "Taken kg", "Into lot", "Other run"),
+            ("Lot", "Made of", "Taken from them kg", "Weight kg"),
             rows,
-            caption=f"{len(rows)} links",
-            empty="No lot was used.",
+            caption=f"{len(found.links)} links between lots",
+            empty="No lot was made of another.",
         ),
     )
 
 
-def _elsewhere(lot: TracedLot, record: RunRecord) -> str | None:
-    return None if lot.run_id == record.id else lot.run_code or "no run"
+def _parents(lot: TracedLot, record: RunRecord) -> str:
+    lots = record.genealogy.lots
+    return "; ".join(
+        f"{'?' if link.quantity_kg is None else link.quantity_kg} kg of {_named(lots[link.parent_id], record)}"
+        for link in record.genealogy.parents[lot.id]
+    )
+
+
+def _named(lot: TracedLot, record: RunRecord) -> str:
+    return lot.code if lot.run_id == record.id else f"{lot.code} ({lot.run_code or 'no run'})"
 
 
 def decisions(record: RunRecord) -> Html:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
-from runworker.records.markup import Content, Html, joined, table, tag
+from runworker.records.markup import Content, Html, joined, tag
 from runworker.records.run_record import Change, Person
 from runworker.records.words import SYMBOLS, TONES
 
@@ -48,5 +48,5 @@ def section(heading: str, explanation: str, *content: Content) -> Html:
 def meanings(words: Mapping[State, str], used: Iterable[State]) -> Html:
     """What the states on this page mean."""
     found = set(used)
-    rows = [(state(each), words[each]) for each in words if each in found]
-    return table(("State", "Meaning"), rows, caption="What these states mean", empty="") if rows else joined(())
+    listed = [tag("li", state(each), f" {meaning}") for each, meaning in words.items() if each in found]
+    return tag("ul", *listed, class_="meanings") if listed else joined(())

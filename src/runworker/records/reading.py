@@ -17,6 +17,7 @@ from runworker.models import (
     QCDecision,
     QCGate,
     RunStepExecution,
+    Supplier,
     User,
 )
 from runworker.plan import read_plan
@@ -42,7 +43,7 @@ def read_run_record(database: Engine, run: str, *, verify: bool = False) -> RunR
         ).one()
         genealogy = genealogy_of_run(connection, run_id)
         own = {lot.id: lot for lot in genealogy.lots.values() if lot.run_id == run_id}
-        codes = {lot.id: lot.code for lot in genealogy.lots.values()}
+        codes = _supplier_codes(connection) | {lot.id: lot.code for lot in genealogy.lots.values()}
         events = read_events(connection, run_id, codes={lot_id: lot.code for lot_id, lot in own.items()})
         return RunRecord(
             id=run_id,
@@ -138,6 +139,10 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         notes=row.notes,
         signature=row.digital_signature,
     )
+
+
+def _supplier_codes(connection: Connection) -> dict[UUID, str]:
+    return {row.id: row.code for row in connection.execute(select(Supplier.id, Supplier.code))}
 
 
 def _people(connection: Connection) -> Mapping[UUID, Person]:

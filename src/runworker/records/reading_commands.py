@@ -26,7 +26,7 @@ def read_commands(
 ) -> tuple[CommandLine, ...]:
     """Commands in the order in which they were decided.
 
-    codes: of all lots that may be named. lots: the run's own. took_effect: by key, as the audit trail tells.
+    codes: of all lots and suppliers that may be named. lots: the run's own. took_effect: by key, from the audit trail.
     """
     rows = connection.execute(
         select(CommandRecord.__table__).where(

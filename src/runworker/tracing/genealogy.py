@@ -16,7 +16,7 @@ from runworker.models import Lot, LotGenealogy, ProductionRun, Supplier
 from runworker.states import LotStatus, LotType
 
 LINKS: Final = LotGenealogy.__table__
-_NOTHING: Final = Decimal(0)
+_NOTHING: Final = Decimal("0.00")
 
 
 class NotFound(RunworkerError):
@@ -159,7 +159,7 @@ def read_genealogy(connection: Connection, reached: FromClause, links: FromClaus
 
 
 def _sum(end: Any) -> Any:
-    total = select(func.coalesce(func.sum(LINKS.c.quantity_used_kg), 0)).where(end == Lot.id)
+    total = select(func.coalesce(func.sum(LINKS.c.quantity_used_kg), _NOTHING)).where(end == Lot.id)
     return total.correlate(Lot).scalar_subquery()
 
 

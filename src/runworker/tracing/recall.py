@@ -61,13 +61,11 @@ def recall(connection: Connection, code: str) -> Recall:
     if root_id is None:
         raise unknown_lot(code)
     inside, before = found.descendants(root_id), found.ancestors(root_id)
+    by_step = sorted(found.lots.values(), key=lambda lot: (-1 if lot.step_index is None else lot.step_index, lot.code))
     raw = [lot for lot in found.lots.values() if lot.lot_type is LotType.RAW]
     return Recall(
         root_id,
-        {
-            kind: tuple(lot for lot_id, lot in found.lots.items() if lot_id in inside and kind_of(lot) is kind)
-            for kind in Containing
-        },
+        {kind: tuple(lot for lot in by_step if lot.id in inside and kind_of(lot) is kind) for kind in Containing},
         sources=tuple(lot for lot in raw if lot.id in before),
         companions=tuple(lot for lot in raw if lot.id not in before),
         genealogy=found,
