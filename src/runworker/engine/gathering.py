@@ -1,6 +1,6 @@
 """Gathering facts: what the commands of a batch need to be judged, each thing loaded once."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +25,9 @@ from runworker.engine.loading_lots import load_lots, runs_of_lots
 from runworker.errors import Rejected
 from runworker.handlers.facts import Facts, Lot, Outcome, Rules, Run, Version
 from runworker.plan import Plan
-from runworker.states import UserRole
+from runworker.states import RunStatus, UserRole
+
+_UNFINISHED = frozenset({RunStatus.IDLE, RunStatus.RUNNING, RunStatus.HOLD})
 
 
 @dataclass(slots=True)
@@ -84,7 +86,8 @@ class Gathering:
         self._runs: dict[UUID, Run] = {}
         self._lots: dict[UUID, Lot] = {}
         self._lots_of_run: defaultdict[UUID, dict[UUID, None]] = defaultdict(dict)
-        self._unfinished: dict[UUID, int] = {}
+        self._unfinished: Counter[UUID] = Counter()
+        self._counted: set[UUID] = set()
         self._absent: set[UUID] = set()
         self._open_loaded: set[UUID] = set()
         self._all_loaded: set[UUID] = set()
@@ -125,11 +128,18 @@ class Gathering:
     def take_in(self, outcome: Outcome) -> None:
         """Let the commands that follow see what a command changed."""
         if outcome.run:
+            self._count_pin(self._runs.get(outcome.run.id), -1)
+            self._count_pin(outcome.run, 1)
             self._runs[outcome.run.id] = outcome.run
         for lot in outcome.lots:
             self._keep(lot)
         for version in outcome.versions:
             self._versions[version.id] = version
+
+    def _count_pin(self, run: Run | None, difference: int) -> None:
+        """Keep count of what the database cannot count yet: runs that this batch begins or ends."""
+        if run is not None and run.flow_version_id is not None and run.status in _UNFINISHED:
+            self._unfinished[run.flow_version_id] += difference
 
     def _keep(self, lot: Lot) -> None:
         self._lots[lot.id] = lot
@@ -162,7 +172,8 @@ class Gathering:
             to_change=needs.changes_versions,
         )
         self._versions |= {id_: version for id_, version in versions.items() if id_ not in self._versions}
-        self._unfinished |= count_unfinished_runs(self._connection, needs.deprecated - self._unfinished.keys())
+        self._unfinished.update(count_unfinished_runs(self._connection, needs.deprecated - self._counted))
+        self._counted |= needs.deprecated
         pinned = {self._runs[id_].flow_version_id for id_ in needs.stepped if id_ in self._runs} - {None}
         missing = {id_ for id_ in pinned if id_} - self._plans.keys()
         self._plans |= self._plans_kept.known(missing)
