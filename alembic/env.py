@@ -7,8 +7,7 @@ pooler that shares sessions.
 
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from alembic import context
@@ -40,11 +39,13 @@ def _url() -> str:
     return str(url)
 
 
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """Hold the advisory lock, so that nobody else migrates this database meanwhile."""
+def _wait_until_alone(connection: Connection) -> None:
+    """Take the advisory lock, so that nobody else migrates this database. It is given back when the session ends."""
     patience = context.config.attributes.get("wait_for_other_migration", WAIT_FOR_OTHER_MIGRATION)
-    connection.execute(text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": patience})
+    connection.execute(
+        text("SELECT set_config('lock_timeout', :patience, false), set_config('statement_timeout', '0', false)"),
+        {"patience": patience},
+    )
     try:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
     except OperationalError as error:
@@ -54,14 +55,6 @@ def _alone(connection: Connection) -> Iterator[None]:
                 " wait for it to end, or end its session, and try again."
             ) from error
         raise
-    # Committed, so that Alembic opens and closes a transaction of its own for each revision.
-    connection.commit()
-    try:
-        yield
-    finally:
-        connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
-        connection.commit()
 
 
 def _tell(ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]) -> None:
@@ -70,10 +63,12 @@ def _tell(ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], ru
 
 
 def _migrate(connection: Connection) -> None:
+    lock_timeout = context.config.attributes.get("lock_timeout", LOCK_TIMEOUT)
     connection.execute(
         text("SELECT set_config('lock_timeout', :lock, false), set_config('statement_timeout', :statement, false)"),
-        {"lock": LOCK_TIMEOUT, "statement": STATEMENT_TIMEOUT},
+        {"lock": lock_timeout, "statement": STATEMENT_TIMEOUT},
     )
+    # Alembic opens and closes a transaction of its own for each revision, if none is open yet.
     connection.commit()
     context.configure(
         connection=connection,
@@ -89,7 +84,7 @@ def _migrate(connection: Connection) -> None:
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise Unavailable(
-                f"A table stayed locked by another session for {LOCK_TIMEOUT}. The revision that needed it was"
+                f"A table stayed locked by another session for {lock_timeout}. The revision that needed it was"
                 " rolled back, those before it are kept; stop what holds the lock and try again."
             ) from error
         raise
@@ -103,7 +98,8 @@ def _run() -> None:
         connection = engine.connect()
     except OperationalError as error:
         raise Unavailable(f"Cannot connect to {engine.url.render_as_string()}: {error.orig}") from error
-    with connection, _alone(connection):
+    with connection:
+        _wait_until_alone(connection)
         _migrate(connection)
 
 

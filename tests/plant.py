@@ -5,12 +5,16 @@ People and flows are written in SQL, as other systems write them; runs only ever
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row, create_engine, pool, text
+from sqlalchemy import Connection, Row, create_engine, text
 
 from runworker.commands import Command, parse
 from runworker.config import Settings
@@ -43,6 +47,18 @@ def linear_graph(indices: Sequence[int]) -> Graph:
     return {"nodes": nodes, "edges": edges, "viewport": {"x": 0, "y": 0, "zoom": 1}}
 
 
+def race(*works: Callable[[], Any]) -> list[Any]:
+    """Begin all at the same moment, each in a thread of its own, and return what each gives."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(run, works))
+
+
 class Plant:
     """People, flows and commands of one database.
 
@@ -51,7 +67,8 @@ class Plant:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._database = create_engine(url, poolclass=pool.NullPool)
+        self._database = create_engine(url, pool_pre_ping=True)
+        self._threads = ThreadPoolExecutor()
         self._users: dict[UserRole, UUID] = {}
         self._version: UUID | None = None
         self._engines: list[Engine] = []
@@ -70,15 +87,35 @@ class Plant:
         return Settings(_env_file=None, **(defaults | {"database_url": self.url} | settings))
 
     def close(self) -> None:
-        """Close the engines."""
+        """Close all connections."""
+        self._threads.shutdown()
         for engine in self._engines:
             engine.close()
+        self._database.dispose()
 
     def sql(self, statement: str, **parameters: Any) -> list[Row[Any]]:
         """Run one statement as the owner and return its rows, if it gives any."""
         with self._database.begin() as connection:
             result = connection.execute(text(statement), parameters)
             return list(result) if result.returns_rows else []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction of somebody else, as the owner; commits at the end of the block."""
+        with self._database.begin() as connection:
+            yield connection
+
+    def in_background(self, work: Callable[[], Any]) -> Future[Any]:
+        """Begin `work` in a thread; `result()` waits for what it gives or raises."""
+        return self._threads.submit(work)
+
+    def wait_for(self, condition: str, timeout: float = 20, **parameters: Any) -> None:
+        """Ask the database until the condition, a SELECT of one truth value, holds."""
+        deadline = time.monotonic() + timeout
+        while not self.sql(condition, **parameters)[0][0]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout} s: {condition}")
+            time.sleep(0.01)
 
     def user(self, role: str = UserRole.ADMIN) -> UUID:
         """The plant's one user with this role."""
@@ -179,16 +216,20 @@ class Plant:
         """How many rows of a table fulfil a condition."""
         return int(self.sql(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])  # noqa: S608 - tests' own words
 
-    def picture(self) -> list[Row[Any]]:
-        """Everything of runs and steps that does not depend on when things happened or which number a run got."""
-        return self.sql("""
+    def picture(self, run_id: UUID | None = None) -> list[Row[Any]]:
+        """All of a run (or of all runs) and its steps, but for when things happened and which number a run got."""
+        return self.sql(
+            """
             SELECT run.id, run.status, run.flow_version_id, run.current_step_index, run.operator_id, run.started_by,
                    run.status_reason, run.command_key, run.idempotency_key, run.completed_at IS NULL,
                    run.ended_at IS NULL, step.step_index, step.node_id, step.status, step.operator_id, step.command_key,
                    step.started_at IS NULL, step.completed_at IS NULL
             FROM production_runs AS run LEFT JOIN run_step_executions AS step ON step.run_id = run.id
+            WHERE run.id = coalesce(:run_id, run.id)
             ORDER BY run.id, step.step_index
-        """)
+            """,
+            run_id=run_id,
+        )
 
 
 @pytest.fixture

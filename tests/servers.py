@@ -43,7 +43,7 @@ def template_database(servers: ServerUrls) -> Iterator[str]:
     """Name of a database migrated to head, which nobody may connect to: the mould of `database_url`."""
     from runworker.migrations import upgrade  # noqa: PLC0415 - tests of the servers alone do without migrations
 
-    with _database(servers) as url:
+    with fresh_database(servers) as url:
         upgrade(_text(url))
         name = sql.Identifier(url.database or "")
         with _administrator(servers) as connection:
@@ -58,14 +58,14 @@ def template_database(servers: ServerUrls) -> Iterator[str]:
 @pytest.fixture
 def database_url(servers: ServerUrls, template_database: str) -> Iterator[str]:
     """SQLAlchemy URL of a migrated database of the test's own, as its owner."""
-    with _database(servers, template=template_database) as url:
+    with fresh_database(servers, template=template_database) as url:
         yield _text(url)
 
 
 @pytest.fixture
 def empty_database_url(servers: ServerUrls) -> Iterator[str]:
     """SQLAlchemy URL of an empty database of the test's own, as its owner."""
-    with _database(servers) as url:
+    with fresh_database(servers) as url:
         yield _text(url)
 
 
@@ -92,17 +92,23 @@ def worker_database_url(database_url: str, worker_login: tuple[str, str]) -> str
 _broker_databases = cycle(range(1, 16))  # never 0, where an external server's own data would be
 
 
-@pytest.fixture
-def broker_url(servers: ServerUrls) -> str:
-    """URL of an empty database of the broker; the same one comes round again after fifteen tests."""
+def fresh_broker(servers: ServerUrls) -> str:
+    """URL of an empty database of the broker; the same one comes round again after fifteen calls."""
     url = urlsplit(servers.broker_url)._replace(path=f"/{next(_broker_databases)}").geturl()
     with Redis.from_url(url) as client:
         client.flushdb()
     return url
 
 
+@pytest.fixture
+def broker_url(servers: ServerUrls) -> str:
+    """URL of a broker database of the test's own."""
+    return fresh_broker(servers)
+
+
 @contextmanager
-def _database(servers: ServerUrls, template: str = "template1") -> Iterator[URL]:
+def fresh_database(servers: ServerUrls, template: str = "template1") -> Iterator[URL]:
+    """A new database for as long as the block lasts, as its owner."""
     name = f"runworker_test_{_suffix()}"
     with _administrator(servers) as connection:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")

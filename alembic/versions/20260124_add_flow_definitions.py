@@ -1,18 +1,23 @@
 """Baseline: the plant's tables as they were before flow versions pinned runs.
 
-An older system that already has these tables is stamped with this revision instead of running it:
-`alembic stamp 20260124_add_flow_definitions`.
+Where an older system made these tables already, they are taken over as they are. For the same reason a downgrade drops
+them only when they are all empty: their rows are the plant's, older than this project, and are found again by the next
+upgrade.
 
 Revision ID: 20260124_add_flow_definitions
 Revises:
 Create Date: 2026-01-24
 """
 
+import sys
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import conv
+
+from runworker.errors import ConfigurationError
 
 revision = "20260124_add_flow_definitions"
 down_revision = None
@@ -20,9 +25,32 @@ branch_labels = None
 depends_on = None
 
 LEGACY_LOT_TYPES = ("RAW", "DEB", "BULK", "MIX", "SKW", "FRZ", "FG", "PAL", "SHIP")
+TABLES = (
+    "users",
+    "scenarios",
+    "streams",
+    "qc_gates",
+    "phases",
+    "flow_definitions",
+    "flow_versions",
+    "production_runs",
+    "lots",
+    "lot_genealogy",
+    "qc_decisions",
+)
 
 
 def upgrade() -> None:
+    present = set(sa.inspect(op.get_bind()).get_table_names())
+    missing = [table for table in TABLES if table not in present]
+    if not missing:
+        sys.stderr.write("runworker: the baseline's tables are there already and are taken over\n")
+        return
+    if len(missing) < len(TABLES):
+        raise ConfigurationError(
+            f"Some of the baseline's tables are there and some are not ({', '.join(missing)}). A database to migrate"
+            " has all of them, from an older system, or none."
+        )
     _people_and_scenarios()
     _flows()
     _runs()
@@ -30,19 +58,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in (
-        "qc_decisions",
-        "lot_genealogy",
-        "lots",
-        "production_runs",
-        "flow_versions",
-        "flow_definitions",
-        "phases",
-        "qc_gates",
-        "streams",
-        "scenarios",
-        "users",
-    ):
+    if any(op.get_bind().scalar(sa.exists().select_from(sa.table(table)).select()) for table in TABLES):
+        sys.stderr.write("runworker: the baseline's tables hold rows and are left as they are\n")
+        return
+    for table in reversed(TABLES):
         op.drop_table(table)
     op.execute("DROP TYPE lot_type")
 
@@ -140,7 +159,7 @@ def _flows() -> None:
         _reference("published_by", "users"),
         _time("created_at", now=True),
         sa.UniqueConstraint("flow_definition_id", "version_num", name="uq_flow_versions_definition_version"),
-        sa.CheckConstraint("status IN ('DRAFT','PUBLISHED','ARCHIVED')", name=op.f("flow_versions_status_check")),
+        sa.CheckConstraint("status IN ('DRAFT','PUBLISHED','ARCHIVED')", name=conv("flow_versions_status_check")),
     )
 
 
@@ -156,7 +175,7 @@ def _runs() -> None:
         _time("started_at", now=True),
         _time("ended_at"),
         _document("summary", nullable=True),
-        sa.CheckConstraint("status IN ('ACTIVE','COMPLETED','CANCELLED')", name=op.f("production_runs_status_check")),
+        sa.CheckConstraint("status IN ('ACTIVE','COMPLETED','CANCELLED')", name=conv("production_runs_status_check")),
     )
 
 

@@ -22,15 +22,16 @@ Create Date: 2026-01-24
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import conv
 
 revision = "20260124_lot_step_index_status"
 down_revision = "20260124_add_flow_definitions"
 branch_labels = None
 depends_on = None
 
-# Names of CHECKs go through op.f: they are whole, and the naming convention must not put its prefix on again.
-STEP_INDEX_CHECK = op.f("ck_lots_step_index_range")
-STATUS_CHECK = op.f("ck_lots_status")
+# Names of CHECKs go through conv: they are whole, and the naming convention must not put its prefix on again.
+STEP_INDEX_CHECK = conv("ck_lots_step_index_range")
+STATUS_CHECK = conv("ck_lots_status")
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ Create Date: 2026-01-24
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import conv
 
 revision = "20260124_run_step_executions"
 down_revision = "20260124_production_runs"
@@ -30,9 +31,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["production_runs.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["operator_id"], ["users.id"]),
         sa.UniqueConstraint("run_id", "step_index", name="uq_run_step_executions_run_step"),
-        sa.CheckConstraint("step_index >= 0 AND step_index <= 10", name=op.f("ck_run_step_executions_step_index")),
+        sa.CheckConstraint("step_index >= 0 AND step_index <= 10", name=conv("ck_run_step_executions_step_index")),
         sa.CheckConstraint(
-            "status IN ('PENDING','IN_PROGRESS','COMPLETED','SKIPPED')", name=op.f("ck_run_step_executions_status")
+            "status IN ('PENDING','IN_PROGRESS','COMPLETED','SKIPPED')", name=conv("ck_run_step_executions_status")
         ),
     )
     op.create_index("idx_run_step_executions_run", "run_step_executions", ["run_id"])

@@ -1,7 +1,8 @@
 """Give flow versions the states REVIEW and DEPRECATED, and a reviewer.
 
 ARCHIVED, the old word for a version no longer in force, becomes DEPRECATED, and goes back on downgrade, where REVIEW
-becomes DRAFT. Whoever reviewed is not kept on downgrade. The CHECK is dropped before rows move and set after.
+becomes DRAFT. Whoever reviewed is not kept on downgrade. The CHECK is dropped before rows move and set after; it keeps
+its new name on downgrade, as the plan has it.
 
 Revision ID: 20260124_flow_version_status
 Revises: 20260124_lot_step_index_status
@@ -10,13 +11,14 @@ Create Date: 2026-01-24
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import conv
 
 revision = "20260124_flow_version_status"
 down_revision = "20260124_lot_step_index_status"
 branch_labels = None
 depends_on = None
 
-STATUS_CHECK = op.f("ck_flow_versions_status")
+STATUS_CHECK = conv("ck_flow_versions_status")
 
 
 def upgrade() -> None:

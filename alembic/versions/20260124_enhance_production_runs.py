@@ -17,14 +17,15 @@ Create Date: 2026-01-24
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import conv
 
 revision = "20260124_production_runs"
 down_revision = "20260124_flow_version_status"
 branch_labels = None
 depends_on = None
 
-STATUS_CHECK = op.f("ck_production_runs_status")
-STEP_INDEX_CHECK = op.f("ck_production_runs_step_index")
+STATUS_CHECK = conv("ck_production_runs_status")
+STEP_INDEX_CHECK = conv("ck_production_runs_step_index")
 
 
 def upgrade() -> None:
@@ -91,5 +92,5 @@ def _to_old_states() -> None:
     """)
     op.alter_column("production_runs", "status", server_default="ACTIVE")
     op.create_check_constraint(
-        op.f("production_runs_status_check"), "production_runs", "status IN ('ACTIVE','COMPLETED','CANCELLED')"
+        conv("production_runs_status_check"), "production_runs", "status IN ('ACTIVE','COMPLETED','CANCELLED')"
     )

@@ -84,7 +84,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION audit_image(whole jsonb, document text) RETURNS jsonb
         LANGUAGE sql IMMUTABLE PARALLEL SAFE
-        RETURN jsonb_strip_nulls(whole - document)
+        RETURN jsonb_strip_nulls(whole)
             || CASE WHEN jsonb_typeof(whole -> document) <> 'null' THEN jsonb_build_object(document, whole -> document)
                     ELSE '{}' END
     """)

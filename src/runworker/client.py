@@ -15,15 +15,18 @@ from uuid import UUID, uuid4
 from celery import Celery
 from celery.exceptions import TimeoutError as ResultTimeout
 from celery.result import AsyncResult
+from kombu.connection import Connection
 
-from runworker.commands import Command, parse
-from runworker.errors import RunworkerError
+from runworker.commands import BULK_LIMIT, Command, parse
+from runworker.errors import Code, InvalidMessage, RunworkerError
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
 _ASK_THE_LEDGER_EVERY: Final = 5.0
 """Seconds of waiting after which the stored verdict is asked for: a result may have expired or been lost."""
 
+_QUESTIONS_LAPSE_AFTER: Final = 60.0
+"""Seconds after which no worker need answer a question for stored verdicts any more."""
 
 _LOOK_AGAIN_AFTER: Final = 0.05
 """Seconds between two looks at the result of a command that waits for its turn."""
@@ -71,6 +74,22 @@ class Sent:
         return verdict
 
 
+class _Post(Celery):
+    """A Celery application beside the process's own: it neither takes its place nor reads its environment variables."""
+
+    def __init__(self, broker_url: str, result_backend_url: str) -> None:
+        super().__init__("runworker.client", set_as_current=False)
+        self._broker_url = broker_url
+        self.backend_cls = result_backend_url
+        self.conf.update(
+            accept_content=["json"], result_accept_content=["json"], task_serializer="json", result_serializer="json"
+        )
+
+    def connection_for_write(self, url: str | None = None, *args: Any, **options: Any) -> Connection:
+        """A connection to the client's broker, whatever CELERY_BROKER_URL says."""
+        return super().connection_for_write(url or self._broker_url, *args, **options)
+
+
 class Client:
     """Sends commands to the workers' queue. Safe to share between threads.
 
@@ -90,10 +109,7 @@ class Client:
     ) -> None:
         self._defaults = {"issued_by": issued_by, "source": source}
         self._queue = queue
-        self._celery = Celery("runworker.client", broker=broker_url, backend=result_backend_url or broker_url)
-        self._celery.conf.update(
-            accept_content=["json"], result_accept_content=["json"], task_serializer="json", result_serializer="json"
-        )
+        self._post = _Post(broker_url, result_backend_url or broker_url)
 
     def __enter__(self) -> Self:
         """Use the client as a context manager to close it."""
@@ -104,7 +120,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections."""
-        self._celery.close()
+        self._post.close()
 
     def start_run(self, *, flow_version_id: UUID | str, **fields: Any) -> Sent:
         """Start a run, pinned to a PUBLISHED flow version. The run's id is the key unless `run_id` is given."""
@@ -145,7 +161,7 @@ class Client:
     def send_again(self, command: Command) -> Sent:
         """Send a command as it is. A repeat has no second effect and brings the same verdict."""
         key = str(command.idempotency_key)
-        self._celery.send_task(
+        self._post.send_task(
             f"runworker.{command.name}",
             kwargs={"idempotency_key": key, **command.payload()},
             task_id=key,
@@ -154,41 +170,59 @@ class Client:
         return Sent(self, command)
 
     def verdicts(self, *keys: UUID, timeout: float = 30.0) -> dict[UUID, Verdict | None]:
-        """Stored verdicts from the workers' ledger, None for keys that no worker has seen. Raises NoVerdict."""
-        asked = self._celery.send_task(
-            "runworker.verdicts", kwargs={"keys": [str(key) for key in keys]}, queue=self._queue
+        """Stored verdicts from the workers' ledger, None for keys that no worker has seen.
+
+        Raises InvalidMessage for more than 500 keys, NoVerdict when time is up.
+        """
+        if len(keys) > BULK_LIMIT:
+            raise InvalidMessage(Code.BATCH_TOO_LARGE, f"keys: at most {BULK_LIMIT} at once, got {len(keys)}")
+        asked = self._post.send_task(
+            "runworker.verdicts",
+            kwargs={"keys": [str(key) for key in keys]},
+            queue=self._queue,
+            expires=_QUESTIONS_LAPSE_AFTER,
         )
-        wire: Mapping[str, Any] = self._result(asked, timeout)
+        wire = self._result(asked, timeout)
+        asked.forget()
+        if not isinstance(wire, Mapping):
+            raise NoVerdict(f"the workers gave no answer to {asked.id}: {wire}")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
 
     def _verdict_of(self, key: UUID, timeout: float, decided: bool) -> Verdict:
         deadline = time.monotonic() + timeout
-        result = AsyncResult(str(key), app=self._celery)
+        result = AsyncResult(str(key), app=self._post)
         while (left := deadline - time.monotonic()) > 0:
-            patience = min(left, _ASK_THE_LEDGER_EVERY)
-            verdict = self._polled(result, patience, decided) or self.verdicts(key, timeout=left).get(key)
+            ask_again = time.monotonic() + min(left, _ASK_THE_LEDGER_EVERY)
+            verdict = self._polled(result, ask_again, decided)
+            if verdict is None and (left := deadline - time.monotonic()) > 0:
+                verdict = self.verdicts(key, timeout=left).get(key)
             if verdict is not None and (verdict.decided or not decided):
                 return verdict
+            time.sleep(max(0.0, ask_again - time.monotonic()))
         raise NoVerdict(f"no verdict on {key} within {timeout} s; it may still be applied")
 
-    def _polled(self, result: AsyncResult, patience: float, decided: bool) -> Verdict | None:
+    def _polled(self, result: AsyncResult, deadline: float, decided: bool) -> Verdict | None:
         """The verdict in the sender's own result, or None while there is none that will do."""
-        deadline = time.monotonic() + patience
         try:
-            wire = self._result(result, patience)
+            wire = self._result(result, deadline - time.monotonic())
         except NoVerdict:
             return None
-        while (verdict := Verdict.from_dict(wire)).status is CommandStatus.WAITING and decided:
+        # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
+        while isinstance(wire, Mapping):
+            verdict = Verdict.from_dict(wire)
+            if verdict.status is not CommandStatus.WAITING or not decided:
+                return verdict
             if time.monotonic() > deadline:
                 return None
             time.sleep(_LOOK_AGAIN_AFTER)
             # A result that is there already is neither announced nor fetched again when it changes.
-            wire = self._celery.backend.get_task_meta(result.id, cache=False)["result"] or wire
-        return verdict
+            wire = self._post.backend.get_task_meta(result.id, cache=False)["result"] or wire
+        return None
 
     @staticmethod
     def _result(result: AsyncResult, timeout: float) -> Any:
         try:
-            return result.get(timeout=timeout)
+            # Senders may be Celery tasks themselves: workers of another application cannot deadlock with them.
+            return result.get(timeout=timeout, propagate=False, disable_sync_subtasks=False)
         except ResultTimeout:
             raise NoVerdict(f"no answer to {result.id} within {timeout:.1f} s") from None

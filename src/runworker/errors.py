@@ -7,7 +7,11 @@
     ├── Rejected                a rule says no; becomes a verdict
     │   └── PlanInvalid         a graph gives no plan; lists every problem (in `runworker.plan`)
     ├── NotYet                  a command before its turn; becomes a WAITING verdict
-    └── Unavailable             PostgreSQL is away or busy; the message stays in the broker
+    ├── Unavailable             PostgreSQL is away or busy; the message stays in the broker
+    ├── ImportRefused           a flow or user file does not fit; nothing was written (in `runworker.imports`)
+    ├── NotReplayable           a dead letter that cannot be sent again (in `runworker.replaying`)
+    ├── CommandRejected         a verdict, where a client asked for an exception (in `runworker.client`)
+    └── NoVerdict               no verdict in time (in `runworker.client`)
 
 Codes are stable: senders branch on them. `docs/errors.md` explains each, and a test keeps it complete.
 """

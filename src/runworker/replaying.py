@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from celery import Celery
+from kombu.exceptions import OperationalError
 from sqlalchemy import Engine, func, update
 from sqlalchemy.orm import Session
 
-from runworker.client import Client
 from runworker.commands import Command, parse
-from runworker.errors import InvalidMessage, RunworkerError
+from runworker.config import Settings
+from runworker.errors import Code, ConfigurationError, InvalidMessage, RunworkerError, Unavailable
 from runworker.imports import find_user, require_role
 from runworker.models import DeadLetter, UserRole
 
@@ -29,11 +31,12 @@ def find_letter(session: Session, letter_id: int) -> DeadLetter:
     return letter
 
 
-def replay(database: Engine, client: Client, letter_id: int, *, email: str) -> Command:
-    """Send a letter's command to the queue again, and note who did it and when. Returns the command.
+def replay(database: Engine, settings: Settings, letter_id: int, *, email: str) -> Command:
+    """Send a letter's command to the workers' queue again, and note who did it and when. Returns the command.
 
     It keeps its idempotency key: what took effect before has no second effect. email: of an ADMIN or MANAGER.
-    Raises NotReplayable, and Rejected (UNKNOWN_USER, ROLE_NOT_ALLOWED) for who asks.
+    Raises NotReplayable, Rejected (UNKNOWN_USER, ROLE_NOT_ALLOWED) for who asks, and Unavailable where the broker does
+    not take the message.
     """
     with Session(database) as session:
         user = find_user(session, email)
@@ -41,7 +44,7 @@ def replay(database: Engine, client: Client, letter_id: int, *, email: str) -> C
         command = command_in(find_letter(session, letter_id))
         replayed_by = user.id
     # Outside of any transaction, and before the note: a crash in between leaves a letter that can be replayed again.
-    client.send_again(command)
+    _send(command, settings)
     with database.begin() as connection:
         connection.execute(
             update(DeadLetter)
@@ -53,34 +56,57 @@ def replay(database: Engine, client: Client, letter_id: int, *, email: str) -> C
 
 def command_in(letter: DeadLetter) -> Command:
     """The command that a letter's body asks for. Raises NotReplayable where the workers would refuse it again."""
-    fields = _fields(letter.raw_body)
-    if fields is None:
-        raise NotReplayable(f"Dead letter {letter.id} holds no Celery message that can be read: {letter.error}")
+    args, fields = _arguments(letter)
     if "stored" in fields and letter.task_name is None:
         raise NotReplayable(
             f"Dead letter {letter.id} tells of command {fields['stored']}, whose verdict stands in the ledger; "
             "send it anew, under a new key."
         )
-    name = (letter.task_name or "").removeprefix(TASK_PREFIX)
+    if args:
+        raise _refused(letter, Code.POSITIONAL_ARGUMENTS, f"{len(args)} fields came without their names")
     try:
-        return parse(name, fields)
+        return parse((letter.task_name or "").removeprefix(TASK_PREFIX), fields)
     except InvalidMessage as error:
-        raise NotReplayable(
-            f"Dead letter {letter.id} would be refused again ({error.code}: {error.message}); mend its sender."
-        ) from error
+        raise _refused(letter, error.code, error.message) from error
 
 
-def _fields(body: bytes) -> Mapping[str, Any] | None:
-    """The keyword arguments in a message's body: `[args, kwargs, embed]`, or an object with them, or they alone."""
+def _refused(letter: DeadLetter, code: Code, why: str) -> NotReplayable:
+    return NotReplayable(f"Dead letter {letter.id} would be refused again ({code}: {why}); mend its sender.")
+
+
+def _arguments(letter: DeadLetter) -> tuple[list[Any], Mapping[str, Any]]:
+    """What a message's body holds: `[args, kwargs, embed]`, or an object with both, or keyword arguments alone."""
     try:
-        value = json.loads(body)
+        value = json.loads(letter.raw_body)
     except (ValueError, RecursionError):
-        return None
+        value = None
     match value:
-        case [[], dict(fields), *_] | {"args": [], "kwargs": dict(fields)}:
-            return fields
-        case [list(args), dict(fields), *_] if args:
-            return {"args": args, **fields}
+        case [list(args), dict(fields), *_] | {"args": list(args), "kwargs": dict(fields)}:
+            return args, fields
         case dict():
-            return value
-    return None
+            return [], value
+    raise NotReplayable(f"Dead letter {letter.id} holds no Celery message that can be read: {letter.error}")
+
+
+def _send(command: Command, settings: Settings) -> None:
+    """Put a command into the workers' queue, once and without waiting for what becomes of it."""
+    if settings.broker_url is None:
+        raise ConfigurationError(
+            "No broker to send to: set RUNWORKER_BROKER_URL, or start embedded servers with `runworker up`."
+        )
+    key = str(command.idempotency_key)
+    with Celery("runworker.replaying", broker=settings.broker_url.get_secret_value(), set_as_current=False) as celery:
+        celery.conf.broker_transport_options = {
+            "socket_connect_timeout": settings.connect_timeout_seconds,
+            "socket_timeout": settings.connect_timeout_seconds,
+        }
+        try:
+            celery.send_task(
+                f"{TASK_PREFIX}{command.name}",
+                kwargs={"idempotency_key": key, **command.payload()},
+                task_id=key,
+                queue=settings.queue,
+                retry=False,
+            )
+        except OperationalError as error:
+            raise Unavailable(f"The broker did not take the message, which stays as it was: {error}") from error

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 
 from pydantic import SecretStr
 
-from runworker import migrations
 from runworker.config import Settings
 from runworker.embedded import EmbeddedServers, ServerUrls, find_running, grant_worker_role
 from runworker.errors import ConfigurationError
@@ -67,8 +66,10 @@ def migrate(settings: Settings, *, embedded: bool, revision: str = "head") -> No
     embedded: the database is an embedded one, whose worker's login gets its role as well; in any other that is the
     administrator's to say. Raises as `migrations.upgrade` and `owner_url` do.
     """
+    from runworker.migrations import upgrade  # noqa: PLC0415 - every worker imports this module, and none Alembic
+
     url = owner_url(settings)
-    migrations.upgrade(url, revision)
+    upgrade(url, revision)
     if embedded:
         grant_worker_role(url)
 

@@ -17,7 +17,7 @@ def _connect(url: str, **options: bool) -> psycopg.Connection:
 
 
 @pytest.fixture(scope="session")
-def plant(servers: ServerUrls, template_database: str) -> Iterator[str]:
+def plant_url(servers: ServerUrls, template_database: str) -> Iterator[str]:
     """URL of the database, as the tables' owner."""
     name = f"runworker_test_plant_{secrets.token_hex(4)}"
     with _connect(servers.admin_database_url, autocommit=True) as administrator:
@@ -32,8 +32,8 @@ def plant(servers: ServerUrls, template_database: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def connection(plant: str) -> Iterator[psycopg.Connection]:
+def connection(plant_url: str) -> Iterator[psycopg.Connection]:
     """A connection in a transaction that is rolled back after the test."""
-    with _connect(plant) as connection:
+    with _connect(plant_url) as connection:
         yield connection
         connection.rollback()

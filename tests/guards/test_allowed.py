@@ -77,12 +77,17 @@ def test_statement_goes_through(connection: psycopg.Connection, statement: str, 
     assert connection.execute(statement).rowcount == rows
 
 
-def test_legacy_run_is_pinned_once(connection: psycopg.Connection) -> None:
+def test_legacy_run_is_pinned_and_given_a_key_once(connection: psycopg.Connection) -> None:
     connection.execute("ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard")
-    connection.execute("UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running'")
+    connection.execute(
+        "UPDATE production_runs SET flow_version_id = NULL, idempotency_key = NULL WHERE run_code = 'running'"
+    )
     connection.execute("ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard")
 
-    connection.execute("UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'running'")
+    connection.execute(
+        "UPDATE production_runs SET flow_version_id = md5('published')::uuid, idempotency_key = gen_random_uuid()"
+        " WHERE run_code = 'running'"
+    )
 
 
 def test_created_lot_is_deleted(connection: psycopg.Connection) -> None:

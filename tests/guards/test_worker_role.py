@@ -74,9 +74,9 @@ ALLOWED = [
 
 
 @pytest.fixture
-def worker(plant: str, worker_login: tuple[str, str]) -> Iterator[psycopg.Connection]:
+def worker(plant_url: str, worker_login: tuple[str, str]) -> Iterator[psycopg.Connection]:
     name, password = worker_login
-    url = make_url(plant).set(drivername="postgresql", username=name, password=password)
+    url = make_url(plant_url).set(drivername="postgresql", username=name, password=password)
     with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
         yield connection
         connection.rollback()

@@ -3,15 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from kombu.exceptions import OperationalError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from runworker.cli.opening import find_servers, owner_database
 from runworker.cli.reporting import show, show_table
-from runworker.client import Client
-from runworker.config import Settings
-from runworker.errors import ConfigurationError, Unavailable
 from runworker.models import DeadLetter
 from runworker.replaying import find_letter, replay
 
@@ -57,20 +53,9 @@ def replay_(
 ) -> None:
     """Send a dead letter's command to the queue again, under its own key."""
     settings = find_servers()
-    with owner_database(settings) as database, _client(settings) as client:
-        try:
-            command = replay(database, client, letter_id, email=email)
-        except OperationalError as error:
-            raise Unavailable(f"The broker did not take the message, which is as it was: {error}") from error
+    with owner_database(settings) as database:
+        command = replay(database, settings, letter_id, email=email)
     show({"command": command.name, "idempotency_key": command.idempotency_key}, as_json=False)
-
-
-def _client(settings: Settings) -> Client:
-    if settings.broker_url is None:
-        raise ConfigurationError(
-            "No broker to send to: set RUNWORKER_BROKER_URL, or start embedded servers with `runworker up`."
-        )
-    return Client(settings.broker_url.get_secret_value(), queue=settings.queue)
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:

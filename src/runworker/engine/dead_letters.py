@@ -1,6 +1,7 @@
 """Dead letters: messages that could not be read, kept with their raw body so that nothing is lost."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,9 @@ class Letter:
 
 def store(database: Engine, letter: Letter) -> int:
     """Keep the letter and return its id. The same message again counts up `times`."""
-    identity = hashlib.sha256((letter.task_name or "").encode() + b"\x00" + letter.raw_body).digest()
+    identity = hashlib.sha256(
+        (letter.task_name or "").encode("utf-8", "surrogatepass") + b"\x00" + letter.raw_body
+    ).digest()
     new = insert(DeadLetter).values(
         body_sha256=identity,
         raw_body=letter.raw_body,
@@ -50,11 +53,13 @@ def store(database: Engine, letter: Letter) -> int:
 
 
 def _storable(value: Any) -> Any:
-    """`value` with what PostgreSQL's text and jsonb cannot hold escaped: NUL characters and lone surrogates."""
+    """`value` with what PostgreSQL's text and jsonb cannot hold as text: NUL, lone surrogates, NaN, infinities."""
     if isinstance(value, str):
         return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
         return {str(_storable(str(name))): _storable(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if isinstance(value, bool | int | float | None) else str(_storable(str(value)))

@@ -68,12 +68,13 @@ class Judge:
 
     def _wake(self, entry: Entry) -> list[Entry]:
         """Take in what a decision changed. Returns the entries that waited for it."""
-        changed = {entry.key}
+        changed = [entry.key]
         if isinstance(entry.answer, Outcome):
             self.changes.append(Change(entry.key, self._gathering.before(entry.answer), entry.answer))
             self._gathering.take_in(entry.answer)
-            changed |= entry.answer.changed_ids
-        self.woken |= changed
+            changed += sorted(entry.answer.changed_ids)
+        self.woken.update(changed)
+        # In this order: what was put after this very command goes before what waited for an entity only.
         return [waiting for id_ in changed for waiting in self._waiting.pop(id_, {}).values()]
 
     def _is_decided(self, key: UUID) -> bool:

@@ -48,12 +48,15 @@ class Record:
             verdict = verdicts[entry.key]
             if entry.row is None:
                 new.append(self._ledger_record(entry, verdict, delivered[entry.key]))
-            elif verdict.as_dict() != entry.row.verdict:
+            elif verdict.as_dict() != entry.row.verdict or self._brings_a_task(entry.row):
                 moved.append(self._ledger_record(entry, verdict, 0))
         ledger.write(connection, new, moved, self._now)
         ledger.count_deliveries(connection, {key: times for key, times in delivered.items() if key in self._known})
         write_changes(connection, judge.changes, codes)
         return Decided(self._answers(verdicts, original), _late(judge.entries.values(), verdicts), judge.woken)
+
+    def _brings_a_task(self, row: ledger.Row) -> bool:
+        return row.task_id is None and row.idempotency_key in self._order.task_ids
 
     def _delivered_keys(self) -> set[UUID]:
         return {command.idempotency_key for command in self._order.commands}

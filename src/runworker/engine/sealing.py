@@ -53,7 +53,15 @@ _EVENT_LINE: Final = cast(
     Text,
 )
 _SEALS: Final = (
-    select(AuditSeal.__table__, _instant(AuditSeal.sealed_at).label("instant"))
+    select(
+        AuditSeal.id,
+        AuditSeal.first_event_id,
+        AuditSeal.last_event_id,
+        AuditSeal.events,
+        AuditSeal.previous_sha256,
+        AuditSeal.sha256,
+        _instant(AuditSeal.sealed_at).label("instant"),
+    )
     .order_by(AuditSeal.id)
     .execution_options(yield_per=100)
 )
@@ -119,13 +127,14 @@ def verify(database: Engine) -> Verification:
         seals = events = last_event_id = 0
         previous = FIRST_PREVIOUS
         broken = None
-        for row in found.execute(_SEALS):
-            reason = _fault(found, row, previous, last_event_id)
-            if reason:
-                broken = BrokenSeal(row.id, row.first_event_id, row.last_event_id, reason)
-                break
-            seals, events = seals + 1, events + row.events
-            previous, last_event_id = row.sha256, row.last_event_id
+        with found.execute(_SEALS) as rows:
+            for row in rows:
+                reason = _fault(found, row, previous, last_event_id)
+                if reason:
+                    broken = BrokenSeal(row.id, row.first_event_id, row.last_event_id, reason)
+                    break
+                seals, events = seals + 1, events + row.events
+                previous, last_event_id = row.sha256, row.last_event_id
         sealed_to = select(func.coalesce(func.max(AuditSeal.last_event_id), 0)).scalar_subquery()
         unsealed = select(func.count()).where(AuditEvent.id > sealed_to)
         return Verification(

@@ -47,7 +47,7 @@ def import_flow(session: Session, file: FlowFile, *, email: str, publish: bool) 
     user = find_user(session, email)
     require_role(user, MAY_PUBLISH if publish else MAY_DRAFT, "publishing a flow" if publish else "importing a flow")
     if file.name is None:
-        raise ImportRefused("The flow has no name: a bare graph needs one beside it.")
+        raise ImportRefused("The flow has no name, and a bare graph brings none: give one with --name.")
     problems = find_problems(file.graph)
     if problems:
         raise ImportRefused("The graph gives no valid plan:", problems)

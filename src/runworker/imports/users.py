@@ -4,6 +4,7 @@ import re
 from typing import Final
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -40,6 +41,8 @@ def add_user(session: Session, email: str, role: UserRole, full_name: str | None
     try:
         session.flush()
     except IntegrityError as error:
+        if not isinstance(error.orig, UniqueViolation):
+            raise
         raise ImportRefused(f"{email} was added by somebody else at this very moment.") from error
     return user.id
 

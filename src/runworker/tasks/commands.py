@@ -25,14 +25,17 @@ class RunworkerTask(Task):
     """What all our tasks share.
 
     Signatures are not checked by Celery, since our own parser says more exactly what is wrong. While PostgreSQL is
-    away the message goes back to the head of its queue.
+    away the message goes back to its queue.
     """
 
     abstract = True
     typing = False
-    Strategy = "runworker.tasks.consumer:read_first"
 
-    def run(self, *args: Any, **fields: Any) -> Any:
+    def __call__(self, /, *args: Any, **fields: Any) -> Any:
+        """Run. Celery's own would take a field called `self` for its first parameter and lose the message."""
+        return self.run(*args, **fields)
+
+    def run(self, /, *args: Any, **fields: Any) -> Any:
         """Do the task's work. Whatever goes wrong, the message is either back in its queue or in dead_letters."""
         try:
             try:
@@ -42,7 +45,7 @@ class RunworkerTask(Task):
             except Exception as error:
                 _log.exception("task.failed", task=self.name, task_id=self.request.id)
                 unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
-                return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields).as_dict()
+                return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields, args).as_dict()
         except Unavailable as error:
             _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
             raise Reject(error, requeue=True) from error
@@ -51,11 +54,11 @@ class RunworkerTask(Task):
         """The task itself."""
         raise AssertionError("every task says what it does")
 
-    def refuse(self, error: InvalidMessage, name: object, fields: object) -> Verdict:
-        """Keep what cannot be read in dead_letters. Returns the verdict for its sender."""
+    def refuse(self, error: InvalidMessage, name: object, fields: object, args: Sequence[Any] = ()) -> Verdict:
+        """Keep what cannot be read in dead_letters, as a message's body. Returns the verdict for its sender."""
         kept = self.app.engine.keep(
             Letter(
-                raw_body=json.dumps([[], fields, {}], default=str).encode(),
+                raw_body=json.dumps([args, fields, {}], default=str).encode(),
                 code=error.code,
                 error=error.message,
                 task_name=f"runworker.{name}",
@@ -89,7 +92,7 @@ class CommandTask(RunworkerTask):
             _keywords_only(args)
             command = parse(self._command, fields)
         except InvalidMessage as error:
-            return self.refuse(error, self._command, {"args": args, **fields} if args else fields).as_dict()
+            return self.refuse(error, self._command, fields, args).as_dict()
         [verdict] = self.app.engine.apply([command], {command.idempotency_key: self.request.id})
         return verdict.as_dict()
 
@@ -105,7 +108,7 @@ class ApplyTask(RunworkerTask):
             _keywords_only(args)
             items = _listed(fields, "commands")
         except InvalidMessage as error:
-            return self.refuse(error, "apply", {"args": args, **fields} if args else fields).as_dict()
+            return self.refuse(error, "apply", fields, args).as_dict()
         read = [self._read(item) for item in items]
         commands = [command for command in read if isinstance(command, Command)]
         # They have no message of their own: a late verdict goes where a client that uses keys as task ids will look.
@@ -136,7 +139,7 @@ class VerdictsTask(RunworkerTask):
         except (ValueError, TypeError, AttributeError):
             return self.refuse(InvalidMessage(Code.INVALID_FIELD, "keys: expected UUIDs"), "verdicts", fields).as_dict()
         except InvalidMessage as error:
-            return self.refuse(error, "verdicts", fields).as_dict()
+            return self.refuse(error, "verdicts", fields, args).as_dict()
         found = self.app.engine.verdicts(keys)
         return {str(key): found[key].as_dict() if key in found else None for key in keys}
 

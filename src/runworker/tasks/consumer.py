@@ -1,93 +1,83 @@
 """The worker's consumer: a message that cannot be read is kept, then acknowledged.
 
-Stock Celery logs such a message and drops it. Here it goes to dead_letters with its raw body; while PostgreSQL is away
-it is not acknowledged, so that the broker delivers it again.
+Stock Celery logs such a message and drops it, or ends over it. Here it goes to dead_letters with its raw body; while
+PostgreSQL is away it goes back to its queue.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from celery import states
 from celery.worker.consumer import Consumer as StockConsumer
-from celery.worker.strategy import default as stock_strategy
 from kombu.message import Message
 
 from runworker.engine.dead_letters import Letter
 from runworker.errors import Code, InvalidMessage, Unavailable
 from runworker.states import CommandStatus
+from runworker.tasks.admission import admit, is_storable, name_and_id
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
 
 class Consumer(StockConsumer):
-    """Celery's consumer, but nothing unreadable is lost."""
+    """Celery's consumer, but nothing unreadable is lost, and nothing unreadable ends the worker."""
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
+        """Celery's own handler behind a look at each message."""
+        handle = super().create_task_handler(*args, **options)
+
+        def handle_if_readable(message: Message) -> None:
+            try:
+                admit(message)
+            except Exception as error:  # kombu's decoders raise whatever a body makes them raise
+                self.on_decode_error(message, error)
+                return
+            try:
+                handle(message)
+            except Exception as error:
+                if self._says_broker_is_away(error):
+                    raise
+                _log.exception("message.failed", task_id=name_and_id(message)[1])
+                if not message.acknowledged:
+                    self._keep(message, Code.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+
+        return handle_if_readable
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """The envelope or the body is not JSON, or names a content type that is not accepted."""
-        self._keep(message, Code.MALFORMED_MESSAGE, f"{type(exc).__name__}: {exc}")
-
-    def on_unknown_message(self, body: object, message: Message) -> None:
-        """No task name anywhere."""
-        self._keep(message, Code.MALFORMED_MESSAGE, "the message names no task; expected a Celery message")
+        """The envelope or the body is not JSON, names a content type that is not accepted, or is no task message."""
+        error = exc.message if isinstance(exc, InvalidMessage) else f"{type(exc).__name__}: {exc}"
+        self._keep(message, Code.MALFORMED_MESSAGE, error)
 
     def on_invalid_task(self, body: object, message: Message, exc: Exception) -> None:
-        """A task message whose parts are not where Celery's protocol puts them."""
-        self._keep(message, Code.MALFORMED_MESSAGE, f"{type(exc).__name__}: {exc}")
+        """A task message with a part that only Celery itself can tell to be wrong, such as a time that is none."""
+        self.on_decode_error(message, exc)
 
     def on_unknown_task(self, body: object, message: Message, exc: Exception) -> None:
         """A task name that is no command."""
-        self._keep(message, Code.UNKNOWN_COMMAND, f"no command is called {message.headers.get('task')!r}")
+        self._keep(message, Code.UNKNOWN_COMMAND, f"no command is called {name_and_id(message)[0]!r}")
+
+    def _says_broker_is_away(self, error: Exception) -> bool:
+        # kombu counts every KeyError among a connection's errors. One that a message causes would come back with it.
+        return isinstance(error, self.connection_errors) and not isinstance(error, KeyError)
 
     def _keep(self, message: Message, code: Code, error: str) -> None:
-        headers = message.headers if isinstance(message.headers, dict) else {}
-        task_id, task_name = headers.get("id"), headers.get("task")
+        task_name, task_id = name_and_id(message)
         raw = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)
         letter = Letter(
-            raw_body=raw,
-            code=code,
-            error=error,
-            task_name=task_name if isinstance(task_name, str) else None,
-            task_id=task_id if isinstance(task_id, str) else None,
-            headers=headers,
+            raw_body=raw, code=code, error=error, task_name=task_name, task_id=task_id, headers=message.headers
         )
         try:
             letter_id = self.app.engine.keep(letter)
         except Unavailable:
             _log.warning("dead_letter.postponed", code=str(code), task_id=task_id)
+            # Not left unacknowledged: what a worker holds counts against its prefetch even after it was redelivered.
+            message.reject_log_error(_log, self.connection_errors, requeue=True)
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=error)
         message.ack_log_error(_log, self.connection_errors)
-        if isinstance(task_id, str):
-            verdict = Verdict(CommandStatus.REJECTED, _command_of(task_name), None, code=code, message=error)
+        if task_id and is_storable(task_id):
+            command = task_name.removeprefix("runworker.") if task_name else None
+            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=error)
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
-
-
-def read_first(task: Any, app: Any, consumer: Consumer) -> Callable[..., None]:
-    """Celery's own strategy behind a look at the body: a pool process would lose what it cannot decode."""
-    handle = stock_strategy(task, app, consumer)
-
-    def strategy(message: Message, body: object, *args: Any, **options: Any) -> None:
-        try:
-            _check(message.decode() if body is None else body)
-        except Exception as error:
-            consumer.on_decode_error(message, error)
-        else:
-            handle(message, body, *args, **options)
-
-    return strategy
-
-
-def _check(body: object) -> None:
-    """Protocol 2 carries [args, kwargs, embed], protocol 1 an object with `args` and `kwargs`."""
-    match body:
-        case [list(), dict(), *_] | {"kwargs": dict()}:
-            json.dumps(body, default=str).encode()
-        case _:
-            raise InvalidMessage(Code.MALFORMED_MESSAGE, "expected the body [args, kwargs, embed]")
-
-
-def _command_of(task_name: object) -> str | None:
-    return task_name.removeprefix("runworker.") if isinstance(task_name, str) else None

@@ -37,8 +37,18 @@ class WorkerApp(Celery):
         return self._engine
 
     def _tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
+        backend = self.backend
         for task_id, verdict in verdicts.items():
-            self.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+            # Not `store_result`: to Celery a WAITING verdict is a success already, and a success stays as it is.
+            meta = {
+                "task_id": task_id,
+                "status": states.SUCCESS,
+                "result": verdict.as_dict(),
+                "traceback": None,
+                "children": [],
+                "date_done": self.now().isoformat(),
+            }
+            backend.set(backend.get_key_for_task(task_id), backend.encode(meta), max_retries=1)
 
     def _forget_engine(self) -> None:
         self._engine = None

@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> None:
     if sys.platform == "linux":
         # Killed and not asked to stop: its servers may be ending too, and what it had taken is delivered again.
         die_with_parent(owner, signal.SIGKILL)
+    # A pool's processes must not keep the descriptor open when the worker itself has ended.
+    os.register_at_fork(after_in_child=lambda: os.close(descriptor))
     worker_ready.connect(tell)
     sys.argv = ["celery", "--quiet", "-A", "runworker.app", "worker", *arguments[2:]]
     celery()

@@ -108,16 +108,17 @@ class WorkerProcesses:
         return tuple(self._running)
 
     def start(self, count: int = 1) -> None:
-        """Start so many more workers and wait until each takes messages. Raises ServerError when one does not."""
+        """Start so many more workers and wait until each takes messages.
+
+        Raises ServerError when one ends before, or is not ready 60 seconds after the one before it was.
+        """
         if threading.current_thread() is not threading.main_thread():
             raise ServerError(
                 "workers must be started from the main thread: the kernel ends them together with the thread that "
                 "started them."
             )
-        started = [self._launch() for _ in range(count)]
-        deadline = time.monotonic() + READY_SECONDS
-        for worker in started:
-            self._await_ready(worker, deadline)
+        for worker in [self._launch() for _ in range(count)]:
+            self._await_ready(worker)
 
     def wait(self, seconds: float | None = None) -> WorkerProcess | None:
         """Wait until a running worker ends by itself and return it; None when so many seconds passed first."""
@@ -180,8 +181,8 @@ class WorkerProcesses:
         # Never our stdout, which is for results: Celery prints a banner there.
         return self._log.open("ab") if self._log else nullcontext(STANDARD_ERROR)
 
-    def _await_ready(self, worker: WorkerProcess, deadline: float) -> None:
-        ready = wait_for_any([worker.told], max(0.0, deadline - time.monotonic()))
+    def _await_ready(self, worker: WorkerProcess) -> None:
+        ready = wait_for_any([worker.told], READY_SECONDS)
         if ready and worker.heard():
             return
         what = "ended" if ready else f"did not take messages within {READY_SECONDS:.0f} s"

@@ -118,6 +118,9 @@ UPDATE production_runs SET status = 'ARCHIVED', ended_at = ended_at - interval '
 -- refused: guard_production_runs_read_only (an ARCHIVED run)
 UPDATE production_runs SET daily_target_kg = 1 WHERE run_code = 'archived';
 
+-- refused: guard_production_runs_read_only (an ARCHIVED run's reason)
+UPDATE production_runs SET status_reason = 'thought of it later' WHERE run_code = 'archived';
+
 -- refused: guard_production_runs_step (past a planned one)
 UPDATE production_runs SET current_step_index = 10 WHERE run_code = 'running';
 
@@ -138,6 +141,9 @@ UPDATE production_runs SET current_step_index = 1 WHERE run_code = 'idle';
 
 -- refused: guard_production_runs_step (together with the state)
 UPDATE production_runs SET current_step_index = 3, status = 'HOLD' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_step (together with the state, where either alone is legal)
+UPDATE production_runs SET current_step_index = 3, status = 'RUNNING' WHERE run_code = 'held';
 
 -- refused: guard_production_runs_unfinished (planned steps are left)
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'running';

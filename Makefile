@@ -1,0 +1,34 @@
+# The commands themselves stand in .ci/run, so that what passes here passes there.
+.PHONY: help check test lint types layers demo fmt lock secrets
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: ## all that CI runs
+	bash .ci/run
+
+test: ## the tests and their coverage
+	bash .ci/run tests coverage
+
+lint: ## ruff, both halves
+	bash .ci/run lint
+
+types: ## mypy, package and tests
+	bash .ci/run types
+
+layers: ## import-linter
+	bash .ci/run layers
+
+demo: ## production runs on servers of its own
+	bash .ci/run demo
+
+fmt: ## put source into shape
+	uv run ruff check --fix
+	uv run ruff format
+
+lock: ## newest releases that pyproject.toml allows, into requirements.lock
+	uv lock --upgrade
+	uv export --locked --no-dev --all-extras --no-emit-project --quiet --format requirements.txt --output-file requirements.lock
+
+secrets: ## random passwords for docker compose, into secrets/
+	sh docker/make-secrets.sh

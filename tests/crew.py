@@ -1,0 +1,175 @@
+"""A crew: worker processes on a plant, the broker between them and a sender, and a look into all three.
+
+The sender is a plain Celery application; raw items are pushed past it, as a broken or hostile client would.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+from redis import Redis
+from sqlalchemy import make_url
+from tests.plant import Plant
+from tests.servers import fresh_broker, fresh_database
+
+from runworker.config import Settings
+from runworker.embedded import ServerUrls
+from runworker.workers import WorkerProcess, WorkerProcesses
+from runworker.workers.processes import SOLO
+
+PATIENCE: Final = 60.0
+"""Seconds after which what should have happened is not going to happen."""
+
+ALONE: Final = ("--without-gossip", "--without-mingle")
+PREFORK: Final = ("--pool", "prefork", "--concurrency", "2", *ALONE)
+THREADS: Final = ("--pool", "threads", "--concurrency", "2", *ALONE)
+
+Found = TypeVar("Found")
+
+
+def eventually(look: Callable[[], Found], what: str, seconds: float = PATIENCE) -> Found:
+    """What `look` finds, as soon as it finds something true."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Crew:
+    """Workers on one plant. settings: of the workers. log: a file for what they write."""
+
+    def __init__(self, plant: Plant, settings: Settings, log: Path) -> None:
+        assert settings.broker_url is not None
+        self.plant = plant
+        self.settings = settings
+        self.log = log
+        self.broker_url = settings.broker_url.get_secret_value()
+        self.redis = Redis.from_url(self.broker_url)
+        self.upstream = Celery("upstream", broker=self.broker_url, backend=self.broker_url, set_as_current=False)
+        self.workers: list[WorkerProcess] = []
+        self._teams: list[WorkerProcesses] = []
+
+    def hire(self, options: Sequence[str] = SOLO, **settings: Any) -> WorkerProcess:
+        """Start one worker, with settings of its own on top of the crew's, and wait until it takes messages."""
+        team = WorkerProcesses(self.settings.model_copy(update=settings), log=self.log, options=options)
+        self._teams.append(team)
+        team.start()
+        self.workers += team.running
+        return self.workers[-1]
+
+    def send(self, name: str, **fields: Any) -> AsyncResult:
+        """Send a command; its key is the task id."""
+        fields = self.plant.fields(name, **fields)
+        return self.upstream.send_task(f"runworker.{name}", kwargs=fields, task_id=fields["idempotency_key"])
+
+    def push(self, item: bytes) -> None:
+        """Put an item into the queue, whatever it is."""
+        self.redis.lpush(self.settings.queue, item)
+
+    def verdict(self, result: AsyncResult) -> Any:
+        """What a worker answers. Fails at once when none is left to answer."""
+
+        def answered() -> bool:
+            assert any(worker.exit_code is None for worker in self.workers), "all workers have ended"
+            return bool(result.ready())
+
+        eventually(answered, f"an answer to {result.id}")
+        return result.get()
+
+    def stored_result(self, task_id: str) -> Any:
+        """What stands as the task's result at this moment, None where nothing does."""
+        return self.upstream.backend.get_task_meta(task_id, cache=False)["result"]
+
+    def held(self) -> int:
+        """How many messages workers have taken and not acknowledged."""
+        return int(self.redis.hlen("unacked"))
+
+    def queued(self) -> int:
+        """How many messages wait for a worker."""
+        return int(self.redis.llen(self.settings.queue))
+
+    def idle(self) -> bool:
+        """Whether nothing is queued, nothing put aside and nothing recorded as in a worker's hands.
+
+        Says nothing of a message between queue and hand: first wait for what comes of it.
+        """
+        return not (self.queued() or self.held() or self.redis.llen(f"{self.settings.queue}.unreadable"))
+
+    def wait_until_idle(self) -> None:
+        """Wait until everything that was dealt with is acknowledged as well."""
+        eventually(self.idle, "every message acknowledged")
+
+    def applied(self, key: str) -> None:
+        """Wait until a command stands as APPLIED in the ledger."""
+        found = "SELECT FROM commands WHERE idempotency_key = :key AND status = 'APPLIED'"
+        eventually(lambda: self.plant.sql(found, key=key), f"{key} applied")
+
+    def letter(self, raw_body: bytes, *, times: int = 1) -> Any:
+        """The dead letter with this body, once it is there and has come so often. The newest, where two have it."""
+        found = "SELECT * FROM dead_letters WHERE raw_body = :body ORDER BY id DESC LIMIT 1"
+
+        def letter() -> Any:
+            letters = self.plant.sql(found, body=raw_body)
+            return letters[0] if letters and letters[0].times >= times else None
+
+        return eventually(letter, f"a dead letter with {raw_body[:60]!r}")
+
+    def written(self) -> str:
+        """What the workers have written to their log."""
+        return self.log.read_text("utf-8", errors="replace") if self.log.exists() else ""
+
+    def close(self) -> None:
+        """End the workers and close all connections. What the workers wrote last is shown where a test failed."""
+        for team in self._teams:
+            team.stop()
+        self.upstream.close()
+        self.upstream.backend.client.close()
+        self.redis.close()
+        print(self.written()[-5_000:])  # noqa: T201 - pytest shows it with a failure only
+
+
+@contextmanager
+def crew_on(servers: ServerUrls, template_database: str, worker_login: tuple[str, str], folder: Path) -> Iterator[Crew]:
+    """A crew with a database and a broker of its own, in which nobody works yet. Dead workers are noticed soon."""
+    user, password = worker_login
+    with fresh_database(servers, template=template_database) as url:
+        plant = Plant(url.render_as_string(hide_password=False))
+        settings = plant.settings(
+            database_url=make_url(url).set(username=user, password=password).render_as_string(hide_password=False),
+            broker_url=fresh_broker(servers),
+            visibility_timeout_seconds=5,
+            sweep_seconds=0.1,
+            log_level="WARNING",
+        )
+        crew = Crew(plant, settings, folder / "workers.log")
+        try:
+            yield crew
+        finally:
+            crew.close()
+            plant.close()
+
+
+@pytest.fixture
+def crew(servers: ServerUrls, template_database: str, worker_login: tuple[str, str], tmp_path: Path) -> Iterator[Crew]:
+    """A crew of the test's own."""
+    with crew_on(servers, template_database, worker_login, tmp_path) as crew:
+        yield crew
+
+
+@pytest.fixture(scope="module")
+def shared_crew(
+    servers: ServerUrls,
+    template_database: str,
+    worker_login: tuple[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Crew]:
+    """A crew that all tests of a module share, with one worker in it."""
+    with crew_on(servers, template_database, worker_login, tmp_path_factory.mktemp("crew")) as crew:
+        crew.hire()
+        yield crew

@@ -1,0 +1,70 @@
+"""What the database refuses by name becomes a code: every breach of every constraint that the guards' tests know."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
+from tests import guards
+from tests.guards.sections import SECTIONS, Section
+from tests.servers import fresh_database
+
+from runworker.embedded import ServerUrls
+from runworker.engine.failures import CODES_OF_CONSTRAINTS, as_rejection
+from runworker.errors import Code
+
+PLANT = Path(*guards.__path__) / "plant.sql"
+
+
+@pytest.fixture(scope="module")
+def breakable_plant(servers: ServerUrls, template_database: str) -> Iterator[Connection]:
+    """A connection to a database with a row or more in every table."""
+    with fresh_database(servers, template=template_database) as url:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(PLANT.read_text())
+            connection.commit()
+            yield connection
+        engine.dispose()
+
+
+@pytest.fixture
+def breakable(breakable_plant: Connection) -> Iterator[Connection]:
+    """The same, with what the test did undone."""
+    yield breakable_plant
+    breakable_plant.rollback()
+
+
+# Keys, which the guards' tests leave to PostgreSQL.
+KEYS = {
+    "pk_production_runs": "INSERT INTO production_runs (id, run_code, flow_version_id)"
+    " SELECT id, 'new', flow_version_id FROM production_runs WHERE run_code = 'running'",
+    "fk_production_runs_scenario_id": "UPDATE production_runs SET scenario_id = gen_random_uuid()"
+    " WHERE status = 'RUNNING'",
+    "fk_production_runs_operator_id": "UPDATE production_runs SET operator_id = gen_random_uuid()"
+    " WHERE status = 'RUNNING'",
+    "fk_production_runs_started_by": "UPDATE production_runs SET started_by = gen_random_uuid()"
+    " WHERE status = 'RUNNING'",
+    "fk_run_step_executions_operator_id": "UPDATE run_step_executions SET operator_id = gen_random_uuid()"
+    " WHERE run_id = md5('running')::uuid",
+}
+BREACHES = [*SECTIONS, *(Section("", name, "", (statement,)) for name, statement in KEYS.items())]
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=str)
+def test_a_breach_becomes_the_rules_code(breakable: Connection, breach: Section) -> None:
+    *preparation, violation = breach.statements
+    for statement in preparation:
+        breakable.exec_driver_sql(statement)
+    with pytest.raises(DBAPIError) as error:
+        breakable.exec_driver_sql(violation)
+    rejection = as_rejection(error.value)
+    assert rejection is not None
+    assert rejection.code is CODES_OF_CONSTRAINTS.get(breach.name, Code.STATE_CONFLICT)
+    assert rejection.message.startswith("the database refused: ")
+    assert rejection.message.endswith(f"({breach.name})")
+
+
+def test_every_translated_constraint_is_broken_somewhere() -> None:
+    assert CODES_OF_CONSTRAINTS.keys() <= {breach.name for breach in BREACHES}

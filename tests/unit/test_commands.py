@@ -1,0 +1,250 @@
+"""The wire contract: what is read, what is refused, and when two commands are the same."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from runworker.commands import COMMANDS, parse
+from runworker.errors import Code, InvalidMessage
+from runworker.states import UserRole
+
+Fields = dict[str, Any]
+
+KEY, USER, RUN, VERSION = (str(UUID(int=number)) for number in range(1, 5))
+COMMON: Fields = {"idempotency_key": KEY, "issued_by": USER}
+ENOUGH: dict[str, Fields] = {
+    "start_run": COMMON | {"flow_version_id": VERSION},
+    "advance_step": COMMON | {"run_id": RUN, "to_step_index": 1},
+    "hold_run": COMMON | {"run_id": RUN, "reason": "oven is cold"},
+    "resume_run": COMMON | {"run_id": RUN, "resolution": "oven is hot"},
+    "complete_run": COMMON | {"run_id": RUN},
+    "abort_run": COMMON | {"run_id": RUN, "reason": "power is out"},
+}
+OPTIONAL: dict[str, Fields] = {
+    "start_run": {
+        "run_id": RUN,
+        "site_code": "BUDA",
+        "scenario_id": RUN,
+        "operator_id": USER,
+        "daily_target_kg": "1250.5",
+    },
+    "advance_step": {"operator_id": USER},
+}
+ANYWHERE: Fields = {
+    "issued_at": "2026-02-01T06:00:00Z",
+    "source": "planner",
+    "correlation_id": "order 7",
+    "after": [RUN, VERSION],
+}
+
+
+def refusal(name: object, fields: object) -> InvalidMessage:
+    with pytest.raises(InvalidMessage) as error:
+        parse(name, fields)
+    return error.value
+
+
+def full(name: str) -> Fields:
+    return ENOUGH[name] | OPTIONAL.get(name, {}) | ANYWHERE
+
+
+def test_every_command_is_tested_here() -> None:
+    assert ENOUGH.keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_read_with_what_it_needs(name: str) -> None:
+    command = parse(name, ENOUGH[name])
+    assert (type(command), command.name) == (COMMANDS[name], name)
+    assert command.model_fields_set == ENOUGH[name].keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_read_with_all_it_may_have(name: str) -> None:
+    assert parse(name, full(name)).model_fields_set == set(COMMANDS[name].model_fields)
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, field) for name in COMMANDS for field in ENOUGH[name]])
+def test_missing_field(name: str, field: str) -> None:
+    error = refusal(name, {key: value for key, value in ENOUGH[name].items() if key != field})
+    assert (error.code, error.message) == (Code.MISSING_FIELD, f"{name}: {field} is required")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_unknown_field(name: str) -> None:
+    error = refusal(name, ENOUGH[name] | {"runid": RUN})
+    assert (error.code, error.message) == (Code.UNKNOWN_FIELD, f"{name}: runid is no field of this command")
+
+
+IDS = ("no uuid", "", 7, 1.5, True, [], {}, "00000000-0000-0000-0000-00000000000g", "\x00", "\ud800")
+LABELS = ("x" * 201, 7, "nul \x00", "half \ud800", [], {})
+REASONS = (" too short ", "x" * 501, " " * 40, "x" * 1_000_000, "a NUL in \x00 it", "a half \ud800 in it", 7, None, [])
+NO_WHOLE_NUMBERS = ("1", 1.0, 1.5, True, None, [], {}, "one")
+WRONG: dict[str, tuple[Any, ...]] = {
+    "idempotency_key": (None, *IDS),
+    "issued_by": (None, *IDS),
+    "run_id": IDS,
+    "flow_version_id": (None, *IDS),
+    "scenario_id": IDS,
+    "operator_id": IDS,
+    "to_step_index": (*NO_WHOLE_NUMBERS, -1, 11, 2**31, 2**63, 2**64, -(2**63) - 1, 10**100, 10**5000),
+    "daily_target_kg": (0, -1, "much", True, "1e400", 2**63, 2**64, 0.0001, "NaN", "Infinity", float("nan"), [], {}),
+    "site_code": ("buda", "BUD", "BUDAP", "BÚDA", 1234, "BUDA\n", ""),
+    "source": LABELS,
+    "correlation_id": LABELS,
+    "issued_at": ("yesterday", "2026-02-01T06:00:00", "2026-02-30T06:00:00Z", True, [], "\ud800", 10**30),
+    "after": (None, "x", RUN, {}, [None], ["x"], [7], [RUN] * 21, 7, [[RUN]]),
+    "reason": REASONS,
+    "resolution": REASONS,
+}
+
+
+def cases() -> list[Any]:
+    found = []
+    for name in COMMANDS:
+        for field in full(name):
+            for number, value in enumerate(WRONG[field]):
+                found.append(pytest.param(name, field, value, id=f"{name}-{field}-{number}"))
+    return found
+
+
+@pytest.mark.parametrize(("name", "field", "value"), cases())
+def test_wrong_value(name: str, field: str, value: Any) -> None:
+    error = refusal(name, ENOUGH[name] | {field: value})
+    assert error.code is Code.INVALID_FIELD
+    assert error.message.startswith(f"{name}: {field}")
+    assert len(error.message) < 500
+
+
+@pytest.mark.parametrize(
+    "name", ["", "start", "runworker.start_run", "START_RUN", None, 7, ["start_run"], "\x00", "é" * 9999]
+)
+def test_unknown_command(name: object) -> None:
+    error = refusal(name, COMMON)
+    assert error.code is Code.UNKNOWN_COMMAND
+    assert "start_run" in error.message
+    assert len(error.message) < 500
+
+
+@pytest.mark.parametrize("fields", [None, [], "{}", 7, True])
+def test_fields_that_are_no_object(fields: object) -> None:
+    assert refusal("start_run", fields).code is Code.MALFORMED_MESSAGE
+
+
+def test_all_problems_are_listed_and_the_first_gives_the_code() -> None:
+    error = refusal("advance_step", {"run_id": "x", "to_step_index": 1, "speed": 3})
+    assert error.code is Code.MISSING_FIELD
+    assert [(problem["code"], problem["message"].split()[0].rstrip(":")) for problem in error.facts["problems"]] == [
+        ("MISSING_FIELD", "idempotency_key"),
+        ("MISSING_FIELD", "issued_by"),
+        ("INVALID_FIELD", "run_id"),
+        ("UNKNOWN_FIELD", "speed"),
+    ]
+
+
+def test_a_command_does_not_wait_for_itself() -> None:
+    error = refusal("hold_run", ENOUGH["hold_run"] | {"after": [RUN, KEY]})
+    assert error.code is Code.INVALID_FIELD
+    assert "wait for itself" in error.message
+
+
+def test_reasons_are_trimmed_and_measured_then() -> None:
+    assert parse("hold_run", ENOUGH["hold_run"] | {"reason": "  ten chars! \n"}).payload()["reason"] == "ten chars!"
+    assert len(parse("hold_run", ENOUGH["hold_run"] | {"reason": " " + "x" * 500 + " "}).payload()["reason"]) == 500
+
+
+def test_a_run_has_its_keys_id_where_none_is_given() -> None:
+    assert parse("start_run", ENOUGH["start_run"]).target_run == UUID(KEY)
+    assert parse("start_run", full("start_run")).target_run == UUID(RUN)
+    assert parse("hold_run", ENOUGH["hold_run"]).target_run == UUID(RUN)
+
+
+def test_commands_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        parse("hold_run", ENOUGH["hold_run"]).issued_by = uuid4()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_payload_is_json_and_reads_back_as_the_same_command(name: str) -> None:
+    command = parse(name, full(name))
+    payload = json.loads(json.dumps(command.payload()))
+    again = parse(name, payload | {"idempotency_key": KEY})
+    assert again == command
+    assert again.fingerprint() == command.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"issued_at": "2026-02-01T06:00:00Z"}, True),
+        ({"source": "another"}, True),
+        ({"correlation_id": "another"}, True),
+        ({"idempotency_key": RUN}, True),
+        ({"operator_id": None}, True),
+        ({"daily_target_kg": 500}, True),
+        ({"daily_target_kg": "500.00"}, True),
+        ({"flow_version_id": VERSION.upper()}, True),
+        ({"issued_by": RUN}, False),
+        ({"flow_version_id": RUN}, False),
+        ({"operator_id": USER}, False),
+        ({"daily_target_kg": 500.001}, False),
+        ({"site_code": "BUDA"}, False),
+        ({"after": [RUN]}, False),
+    ],
+)
+def test_what_makes_another_payload(fields: Fields, same: bool) -> None:
+    first = ENOUGH["start_run"] | {"daily_target_kg": 500.0}
+    repeat = parse("start_run", first | fields)
+    assert (parse("start_run", first).fingerprint() == repeat.fingerprint()) is same
+
+
+def test_another_command_is_another_payload() -> None:
+    fingerprints = {parse(name, ENOUGH["hold_run"]).fingerprint() for name in ("hold_run", "abort_run")}
+    assert len(fingerprints) == 2
+
+
+def test_who_may_issue_what() -> None:
+    allowed = {name: " ".join(sorted(command.roles)) for name, command in COMMANDS.items()}
+    assert allowed == {
+        "start_run": "ADMIN MANAGER OPERATOR",
+        "advance_step": "ADMIN MANAGER OPERATOR",
+        "hold_run": "ADMIN AUDITOR MANAGER OPERATOR",
+        "resume_run": "ADMIN MANAGER",
+        "complete_run": "ADMIN MANAGER OPERATOR",
+        "abort_run": "ADMIN MANAGER",
+    }
+    assert not any(UserRole.VIEWER in command.roles for command in COMMANDS.values())
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()))
+    | st.uuids().map(str)
+)
+ANYTHING = st.recursive(SCALARS, lambda some: st.lists(some) | st.dictionaries(st.text(), some), max_leaves=5)
+FIELD_NAMES = st.sampled_from(sorted({field for command in COMMANDS.values() for field in command.model_fields}))
+
+
+@given(
+    name=st.sampled_from(sorted(COMMANDS)) | ANYTHING,
+    given_fields=st.dictionaries(FIELD_NAMES | st.text(), ANYTHING) | ANYTHING,
+    enough=st.booleans(),
+)
+def test_whatever_comes_is_a_command_or_an_invalid_message(name: Any, given_fields: Any, enough: bool) -> None:
+    """And what it says can be stored, shown and sent: short, without NUL, without half characters."""
+    if enough and isinstance(name, str) and isinstance(given_fields, dict):
+        given_fields = ENOUGH.get(name, {}) | given_fields
+    try:
+        said = [json.dumps(parse(name, given_fields).payload(), ensure_ascii=False).replace("\\u0000", "\x00")]
+    except InvalidMessage as error:
+        said = [error.message, *(problem["message"] for problem in error.facts.get("problems", ()))]
+    assert all(text.encode() and "\x00" not in text for text in said)
+    assert len(said[0]) < 4000

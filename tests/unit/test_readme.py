@@ -1,0 +1,60 @@
+"""README.md is short, begins with what works, and shows the repository as it is."""
+
+import re
+import subprocess
+from dataclasses import fields
+
+from tests.unit.documents import ROOT, blocks, rows, section
+
+from runworker.demo.report import Figures
+
+README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci/run").read_text()
+FIRST = "pip install uv && uv run runworker demo"
+SECOND = "uv run pytest"
+
+
+def test_first_two_commands_come_early() -> None:
+    lines = README.splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+    assert commands[:2] == [FIRST, SECOND]
+    assert lines.index(f"$ {SECOND}") < 25
+    assert len(lines) <= 130
+
+
+def test_guarantees_stand_first() -> None:
+    assert re.findall(r"^- \*\*(\w+)\.\*\*", README, re.MULTILINE) == ["Once", "Legal", "Kept", "Told"]
+
+
+def test_ci_runs_the_same_commands() -> None:
+    for command in [*FIRST.split(" && "), SECOND]:
+        assert re.search(rf"^ +(?:[A-Z_]+=\S+ )?{re.escape(command)}$", CI, re.MULTILINE), command
+
+
+def test_output_that_is_shown_is_what_the_demo_prints() -> None:
+    [console, *_] = blocks(README, "console")
+    shown = re.findall(r"^ {2}(\S.*?) {2,}\d+$", console, re.MULTILINE)
+    printed = {field.name.replace("_", " ").capitalize() for field in fields(Figures)}
+
+    assert len(shown) >= 5
+    assert set(shown) <= printed
+
+
+def test_folders_are_those_of_the_repository() -> None:
+    listed = {row[0].strip("`").split("/")[0] for row in rows(section(README, "## Folders"))}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:  # an unpacked archive has no git
+        assert all((ROOT / name).is_dir() for name in listed)
+    else:
+        assert listed == {name.split("/")[0] for name in tracked.stdout.splitlines() if "/" in name}
+
+
+def test_kinds_of_tests_are_those_there_are() -> None:
+    [told] = [row[1] for row in rows(section(README, "## Folders")) if row[0] == "`tests/`"]
+    there = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py"))}
+    assert there <= set(told.split(", "))
+
+
+def test_no_line_is_too_long() -> None:
+    assert max(len(line) for line in README.splitlines() if not line.startswith("|")) <= 130
