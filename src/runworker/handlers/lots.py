@@ -25,7 +25,7 @@ from runworker.handlers.turns import in_turn_for_step, must_be_running, operator
 from runworker.states import Decision, LotStatus, LotType, RunStatus
 
 _LEGACY_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
-_CODE: Final = re.compile(r"(?P<prefix>[A-Z0-9]+)-(?P<day>\d{8})-(?P<site>[A-Z]{4})-\d{4,}")
+_CODE: Final = re.compile(r"(?P<prefix>[A-Z0-9]+)-(?P<day>\d{8})-(?P<site>[A-Z]{4})-\d{4,}", re.ASCII)
 
 _AFTER_DECISION: Final = {
     Decision.PASS: LotStatus.RELEASED,
