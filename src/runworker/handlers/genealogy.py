@@ -40,8 +40,8 @@ def consumed(parent: Lot, child: Lot, quantity_kg: Decimal, run: Run | None, fac
 
 def sku_of_child(child: Lot, parents: Sequence[Lot]) -> str | None:
     """The child's SKU: of its type, or of its parents where it inherits. Raises Rejected where SKUs would mix."""
-    skus = sorted({parent.sku_type for parent in parents if parent.sku_type})
-    own = child.sku_type or _sku_of_type(child.lot_type)
+    skus = sorted({sku for parent in parents if (sku := _sku(parent))})
+    own = _sku(child)
     if own is not None and any(sku != own for sku in skus):
         raise Rejected(Code.SKU_MIXED, f"a lot of SKU {own} takes no parents of SKU {', '.join(skus)}")
     if child.lot_type is LotType.PAL and len(skus) > 1:
@@ -51,8 +51,10 @@ def sku_of_child(child: Lot, parents: Sequence[Lot]) -> str | None:
     return own
 
 
-def _sku_of_type(lot_type: LotType | None) -> str | None:
-    return lot_type[-2:] if lot_type is not None and lot_type.endswith(("15", "30")) else None
+def _sku(lot: Lot) -> str | None:
+    # A type that names its SKU tells it also where another system left the column empty.
+    of_type = lot.lot_type[-2:] if lot.lot_type is not None and lot.lot_type.endswith(("15", "30")) else None
+    return lot.sku_type or of_type
 
 
 def _same_place(parent: Lot, run: Run | None, facts: Facts) -> None:
