@@ -16,7 +16,7 @@ from runworker.verdicts import Verdict
 
 PEOPLE = {
     UserRole.OPERATOR: ("Anna Kovács", "anna.kovacs@plant.example"),
-    UserRole.AUDITOR: ("Béla <QA> Nagy", "bela.nagy@plant.example"),
+    UserRole.AUDITOR: ("Béla Nagy", "bela.nagy@plant.example"),
     UserRole.MANAGER: ("Csilla Szabó", "csilla.szabo@plant.example"),
 }
 SUPPLIERS = {"SUP-MELL": "Alföld Poultry & Sons", "SUP-BOR": "Tisza Meat", "SUP-COMB": "=Combfilé Ltd."}

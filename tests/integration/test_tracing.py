@@ -137,6 +137,27 @@ def test_a_chain_of_eleven_levels_among_ten_thousand_lots_takes_one_query(
     assert len(statements) == 2
 
 
+def test_neither_trace_nor_recall_reads_a_whole_table(genealogies: Genealogies) -> None:
+    """Whatever share of the table the planner thinks a walk will find."""
+    genealogies.write(10_000, [(lot - up, lot, KG) for lot in range(60, 10_000) if lot % 60 > 9 for up in (7, 8, 9)])
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if statement.startswith("WITH RECURSIVE"):
+            plan = connection.connection.driver_connection.execute(f"EXPLAIN {statement}", parameters)
+            plans.append("\n".join(line for (line,) in plan))
+
+    with genealogies.database.connect() as connection:
+        connection.exec_driver_sql("ANALYZE lots, lot_genealogy")
+        event.listen(connection, "before_cursor_execute", explain)
+        trace(connection, code_of(5_000))
+        recall(connection, code_of(5_000))
+    assert len(plans) == 2
+    for plan in plans:
+        assert "idx_lot_genealogy_child" in plan
+        assert "Seq Scan on lot" not in plan
+
+
 def test_many_paths_to_the_same_lots_are_not_walked_one_by_one(genealogies: Genealogies) -> None:
     """Twenty layers of three lots, each made of all three before: 3^19 paths, 60 lots, 171 links."""
     links = [

@@ -63,7 +63,8 @@ def _containing(found: Recall, kind: Containing) -> Html:
             code(lot.run_code),
             _particulars(lot),
         )
-        for lot in found.containing[kind]
+        # What needs somebody's hands stands first.
+        for lot in sorted(found.containing[kind], key=lambda lot: lot.left_kg <= 0)
     ]
     columns = ("Done", "What to do", "Lot", "State", "Weight kg", "Left kg", "Made at step", "Run", "Particulars")
     return section(

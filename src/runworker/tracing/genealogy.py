@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CTE, Connection, FromClause, Row, Select, func, select
+from sqlalchemy import CTE, Connection, FromClause, Row, ScalarSelect, Select, func, select, true
 
 from runworker.errors import RunworkerError
 from runworker.models import Lot, LotGenealogy, ProductionRun, Supplier
@@ -96,38 +96,39 @@ class Genealogy:
         return found
 
 
-def walked(name: str, start: Select[UUID, int], *, back: bool, depth: int | None = None) -> CTE:
+def walked(name: str, start: Select[UUID, int], *, back: bool, depth: Any = None) -> CTE:
     """A recursive CTE (lot_id, level) over all lots that can be reached from `start`, itself (lot_id, level 0).
+
+    depth: an expression for how many links to follow at most; without one all are.
 
     UNION forgets rows that were found before, so that neither a diamond nor a cycle of legacy links is walked twice.
     For that, a walk without a depth does not count: its level stays 0. With a depth a lot is met at most once a level.
     """
-    here, there = (
-        (LINKS.c.child_lot_id, LINKS.c.parent_lot_id) if back else (LINKS.c.parent_lot_id, LINKS.c.child_lot_id)
-    )
+    here, there = _ends(back)
     reached = start.cte(name, recursive=True)
-    step = select(there, reached.c.level + (0 if depth is None else 1)).join_from(
-        reached, LINKS, here == reached.c.lot_id
-    )
+    ahead = _looked_up(select(there.label("lot_id")).where(here == reached.c.lot_id))
+    step = select(ahead.c.lot_id, reached.c.level + (0 if depth is None else 1)).join_from(reached, ahead, true())
     return reached.union(step if depth is None else step.where(reached.c.level < depth))
 
 
 def links_of(reached: FromClause, *, back: bool) -> Select[Any]:
-    """Links (parent_id, child_id, kg) from lots of `reached` to their parents, or to their children."""
-    here = LINKS.c.child_lot_id if back else LINKS.c.parent_lot_id
-    return (
+    """Links (parent_id, child_id, kg) from lots of `reached`, none of them twice, to their parents or children."""
+    here, _ = _ends(back)
+    beside = _looked_up(
         select(
             LINKS.c.parent_lot_id.label("parent_id"),
             LINKS.c.child_lot_id.label("child_id"),
             func.sum(LINKS.c.quantity_used_kg).label("kg"),
         )
-        .where(here.in_(select(reached.c.lot_id)))
+        .where(here == reached.c.lot_id)
         .group_by(LINKS.c.parent_lot_id, LINKS.c.child_lot_id)
     )
+    return select(beside.c.parent_id, beside.c.child_id, beside.c.kg).join_from(reached, beside, true())
 
 
-def read_genealogy(connection: Connection, reached: FromClause, links: FromClause) -> Genealogy:
-    """Read lots (reached.lot_id, no id twice) and links (parent_id, child_id, kg) in one statement, a row a lot."""
+def genealogy_query(reached: FromClause, links: FromClause) -> Select[Any]:
+    """The statement that reads lots (reached.lot_id, no id twice) and links (parent_id, child_id, kg), a row a lot."""
+    lot = _looked_up(select(Lot.__table__).where(Lot.id == reached.c.lot_id))
     made_of = (
         select(
             links.c.child_id,
@@ -137,30 +138,47 @@ def read_genealogy(connection: Connection, reached: FromClause, links: FromClaus
         .group_by(links.c.child_id)
         .subquery("made_of")
     )
-    statement = (
+    taken = func.coalesce(func.sum(LINKS.c.quantity_used_kg), _NOTHING)
+    return (
         select(
-            Lot.__table__,
-            _sum(LINKS.c.child_lot_id).label("used_kg"),
-            _sum(LINKS.c.parent_lot_id).label("taken_kg"),
-            ProductionRun.run_code,
-            Supplier.code.label("supplier_code"),
-            Supplier.name.label("supplier_name"),
+            lot,
+            select(taken).where(LINKS.c.child_lot_id == lot.c.id).scalar_subquery().label("used_kg"),
+            select(taken).where(LINKS.c.parent_lot_id == lot.c.id).scalar_subquery().label("taken_kg"),
+            _of(ProductionRun.run_code, ProductionRun.id == lot.c.production_run_id).label("run_code"),
+            _of(Supplier.code, Supplier.id == lot.c.supplier_id).label("supplier_code"),
+            _of(Supplier.name, Supplier.id == lot.c.supplier_id).label("supplier_name"),
             made_of.c.parent_ids,
             made_of.c.kgs,
         )
-        .join_from(reached, Lot, Lot.id == reached.c.lot_id)
-        .outerjoin(ProductionRun, ProductionRun.id == Lot.production_run_id)
-        .outerjoin(Supplier, Supplier.id == Lot.supplier_id)
-        .outerjoin(made_of, made_of.c.child_id == Lot.id)
-        .order_by(Lot.lot_code)
+        .join_from(reached, lot, true())
+        .outerjoin(made_of, made_of.c.child_id == lot.c.id)
+        .order_by(lot.c.lot_code)
     )
-    rows = connection.execute(statement).all()
+
+
+def read_genealogy(connection: Connection, query: Select[Any], **parameters: Any) -> Genealogy:
+    """Run a `genealogy_query`."""
+    rows = connection.execute(query, parameters).all()
     return Genealogy({row.id: _lot(row) for row in rows}, tuple(link for row in rows for link in _links(row)))
 
 
-def _sum(end: Any) -> Any:
-    total = select(func.coalesce(func.sum(LINKS.c.quantity_used_kg), _NOTHING)).where(end == Lot.id)
-    return total.correlate(Lot).scalar_subquery()
+def _ends(back: bool) -> tuple[Any, Any]:
+    """The columns of a link: the end that a walk comes from, and the end that it goes to."""
+    ends = LINKS.c.child_lot_id, LINKS.c.parent_lot_id
+    return ends if back else ends[::-1]
+
+
+def _looked_up(rows: Select[Any]) -> FromClause:
+    """Rows looked up for each row beside them, by index.
+
+    OFFSET 0 keeps the planner from joining the tables whole, which it does where it thinks that a walk finds a good
+    part of them; it cannot know how little that is, and the time would grow with the plant's history.
+    """
+    return rows.offset(0).lateral()
+
+
+def _of(column: Any, condition: Any) -> ScalarSelect[Any]:
+    return select(column).where(condition).scalar_subquery()
 
 
 def _lot(row: Row[Any]) -> TracedLot:

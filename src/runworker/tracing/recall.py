@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from functools import cache
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, literal, select
+from sqlalchemy import Connection, Select, literal, select
 
-from runworker.models import Lot
 from runworker.states import LotStatus, LotType
-from runworker.tracing.genealogy import Genealogy, TracedLot, links_of, read_genealogy, walked
-from runworker.tracing.trace import unknown_lot
+from runworker.tracing.genealogy import Genealogy, TracedLot, genealogy_query, links_of, read_genealogy, walked
+from runworker.tracing.trace import lot_asked_for, unknown_lot
 
 FINISHED_GOODS: Final = frozenset({LotType.FG15, LotType.FG30, LotType.FG, LotType.PAL})
 _IN_USE: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.RELEASED, LotStatus.HOLD})
@@ -53,10 +53,7 @@ class Recall:
 
 def recall(connection: Connection, code: str) -> Recall:
     """Find all that contains the lot with this code, in one statement. Raises NotFound where no lot has it."""
-    root = select(Lot.id.label("lot_id"), literal(0).label("level")).where(Lot.lot_code == code)
-    forward = walked("forward", root, back=False)
-    back = walked("back", select(forward.c.lot_id, literal(0).label("level")), back=True)
-    found = read_genealogy(connection, back, links_of(back, back=True).cte("links"))
+    found = read_genealogy(connection, _query(), code=code)
     root_id = next((lot.id for lot in found.lots.values() if lot.code == code), None)
     if root_id is None:
         raise unknown_lot(code)
@@ -70,6 +67,13 @@ def recall(connection: Connection, code: str) -> Recall:
         companions=tuple(lot for lot in raw if lot.id not in before),
         genealogy=found,
     )
+
+
+@cache
+def _query() -> Select[Any]:
+    forward = walked("forward", lot_asked_for(), back=False)
+    back = walked("back", select(forward.c.lot_id, literal(0).label("level")), back=True)
+    return genealogy_query(back, links_of(back, back=True).cte("links"))
 
 
 def kind_of(lot: TracedLot) -> Containing:
@@ -89,4 +93,4 @@ def to_do(lot: TracedLot) -> str:
         return "Rejected: make sure that it is destroyed"
     if lot.status in _IN_USE and lot.left_kg > 0:
         return f"Stop: {lot.left_kg} kg are at the plant"
-    return "Used up: follow the lots made of it"
+    return "Used up: nothing left here"

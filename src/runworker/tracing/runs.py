@@ -1,13 +1,14 @@
 """A run's lots, their neighbours in other runs, and what the run's kilograms came to."""
 
 import re
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select, union
+from sqlalchemy import Connection, Select, bindparam, select, union
 
 from runworker.models import Lot, ProductionRun
-from runworker.tracing.genealogy import LINKS, Genealogy, NotFound, links_of, read_genealogy
+from runworker.tracing.genealogy import Genealogy, NotFound, genealogy_query, links_of, read_genealogy
 from runworker.tracing.mass_balance import MassBalance, mass_balance
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -26,14 +27,15 @@ def find_run(connection: Connection, run: str) -> UUID:
 
 def genealogy_of_run(connection: Connection, run_id: UUID) -> Genealogy:
     """The run's lots, the lots next to them that belong to other runs, and the links between; in one statement."""
-    own = select(Lot.id.label("lot_id")).where(Lot.production_run_id == run_id).cte("own")
-    mine = select(own.c.lot_id)
-    reached = union(
-        mine,
-        select(LINKS.c.parent_lot_id).where(LINKS.c.child_lot_id.in_(mine)),
-        select(LINKS.c.child_lot_id).where(LINKS.c.parent_lot_id.in_(mine)),
-    ).cte("reached")
-    return read_genealogy(connection, reached, union(links_of(own, back=True), links_of(own, back=False)).cte("links"))
+    return read_genealogy(connection, _query(), run_id=run_id)
+
+
+@cache
+def _query() -> Select[Any]:
+    own = select(Lot.id.label("lot_id")).where(Lot.production_run_id == bindparam("run_id")).cte("own")
+    links = union(links_of(own, back=True), links_of(own, back=False)).cte("links")
+    reached = union(select(own.c.lot_id), select(links.c.parent_id), select(links.c.child_id)).cte("reached")
+    return genealogy_query(reached, links)
 
 
 def balance_of_run(connection: Connection, run_id: UUID) -> MassBalance:
