@@ -96,8 +96,13 @@ def as_rejection(error: BaseException) -> Rejected | None:
     if constraint is None:
         return None
     code = CODES_OF_CONSTRAINTS.get(constraint, Code.STATE_CONFLICT)
-    said = error.orig.diag.message_primary if isinstance(error, DBAPIError) and error.orig else None  # type: ignore[attr-defined] # psycopg's errors have it
-    return Rejected(code, f"the database refused: {said} ({constraint})")
+    said = [f"the database refused: {constraint}"]
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+        said = [f"the database refused: {error.orig.diag.message_primary} ({constraint})"]
+        if isinstance(error.orig, psycopg.errors.UniqueViolation | psycopg.errors.ForeignKeyViolation):
+            # Which value is taken, or names nothing. Other details may hold the whole row.
+            said.append(error.orig.diag.message_detail or "")
+    return Rejected(code, ": ".join(part for part in said if part))
 
 
 def _constraint(error: BaseException) -> str | None:
