@@ -7,11 +7,16 @@ from celery.signals import setup_logging
 from runworker.logs import configure_logging
 from runworker.tasks.commands import register
 from runworker.tasks.upkeep import Upkeep
-from runworker.tasks.worker_app import WorkerApp
+from runworker.tasks.worker_app import ServersKnown, WorkerApp
 
 app = WorkerApp("runworker")
-register(app)
-app.steps["worker"].add(Upkeep)
+app.steps["worker"].update({ServersKnown, Upkeep})
+
+
+@app.on_after_finalize.connect
+def _register_tasks(**_options: Any) -> None:
+    """Not before the application is used: a task reads its settings when it is registered."""
+    register(app)
 
 
 @setup_logging.connect

@@ -7,15 +7,15 @@ verdict = run.wait()
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
-from celery import Celery
-from celery.exceptions import TimeoutError as ResultTimeout
-from celery.result import AsyncResult
+from celery import Celery, states
 from kombu.connection import Connection
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from runworker.commands import BULK_LIMIT, Command, parse
 from runworker.errors import Code, InvalidMessage, RunworkerError
@@ -28,8 +28,15 @@ _ASK_THE_LEDGER_EVERY: Final = 5.0
 _QUESTIONS_LAPSE_AFTER: Final = 60.0
 """Seconds after which no worker need answer a question for stored verdicts any more."""
 
-_LOOK_AGAIN_AFTER: Final = 0.05
-"""Seconds between two looks at the result of a command that waits for its turn."""
+_PAUSES: Final = (0.005, 0.1)
+"""Seconds between two looks at a result, at first and at last."""
+
+_AWAY: Final = (RedisError, OperationalError, OSError)
+"""Ways in which the broker says that it is not there."""
+
+
+def _is_there(wire: object) -> bool:
+    return wire is not None
 
 
 class CommandRejected(RunworkerError):
@@ -82,7 +89,11 @@ class _Post(Celery):
         self._broker_url = broker_url
         self.backend_cls = result_backend_url
         self.conf.update(
-            accept_content=["json"], result_accept_content=["json"], task_serializer="json", result_serializer="json"
+            accept_content=["json"],
+            result_accept_content=["json"],
+            task_serializer="json",
+            result_serializer="json",
+            result_backend_thread_safe=True,
         )
 
     def connection_for_write(self, url: str | None = None, *args: Any, **options: Any) -> Connection:
@@ -121,6 +132,7 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._post.close()
+        self._post.backend.client.close()
 
     def start_run(self, *, flow_version_id: UUID | str, **fields: Any) -> Sent:
         """Start a run, pinned to a PUBLISHED flow version. The run's id is the key unless `run_id` is given."""
@@ -182,47 +194,49 @@ class Client:
             queue=self._queue,
             expires=_QUESTIONS_LAPSE_AFTER,
         )
-        wire = self._result(asked, timeout)
-        asked.forget()
+        wire = self._looked_for(asked.id, time.monotonic() + timeout)
         if not isinstance(wire, Mapping):
-            raise NoVerdict(f"the workers gave no answer to {asked.id}: {wire}")
+            raise NoVerdict(f"no worker gave stored verdicts within {timeout:.1f} s")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
 
     def _verdict_of(self, key: UUID, timeout: float, decided: bool) -> Verdict:
         deadline = time.monotonic() + timeout
-        result = AsyncResult(str(key), app=self._post)
-        while (left := deadline - time.monotonic()) > 0:
-            ask_again = time.monotonic() + min(left, _ASK_THE_LEDGER_EVERY)
-            verdict = self._polled(result, ask_again, decided)
-            if verdict is None and (left := deadline - time.monotonic()) > 0:
-                verdict = self.verdicts(key, timeout=left).get(key)
+
+        def will_do(wire: Any) -> bool:
+            return isinstance(wire, Mapping) and not (decided and wire["status"] == CommandStatus.WAITING)
+
+        while True:
+            wire = self._looked_for(str(key), min(deadline, time.monotonic() + _ASK_THE_LEDGER_EVERY), will_do)
+            if wire is not None:
+                return Verdict.from_dict(wire)
+            if (left := deadline - time.monotonic()) <= 0:
+                raise NoVerdict(f"no verdict on {key} within {timeout} s; it may still be applied")
+            verdict = self._asked_of_the_ledger(key, min(left, _ASK_THE_LEDGER_EVERY))
             if verdict is not None and (verdict.decided or not decided):
                 return verdict
-            time.sleep(max(0.0, ask_again - time.monotonic()))
-        raise NoVerdict(f"no verdict on {key} within {timeout} s; it may still be applied")
 
-    def _polled(self, result: AsyncResult, deadline: float, decided: bool) -> Verdict | None:
-        """The verdict in the sender's own result, or None while there is none that will do."""
+    def _asked_of_the_ledger(self, key: UUID, timeout: float) -> Verdict | None:
         try:
-            wire = self._result(result, deadline - time.monotonic())
-        except NoVerdict:
+            return self.verdicts(key, timeout=timeout).get(key)
+        except (NoVerdict, *_AWAY):
             return None
-        # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
-        while isinstance(wire, Mapping):
-            verdict = Verdict.from_dict(wire)
-            if verdict.status is not CommandStatus.WAITING or not decided:
-                return verdict
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(_LOOK_AGAIN_AFTER)
-            # A result that is there already is neither announced nor fetched again when it changes.
-            wire = self._post.backend.get_task_meta(result.id, cache=False)["result"] or wire
-        return None
 
-    @staticmethod
-    def _result(result: AsyncResult, timeout: float) -> Any:
-        try:
-            # Senders may be Celery tasks themselves: workers of another application cannot deadlock with them.
-            return result.get(timeout=timeout, propagate=False, disable_sync_subtasks=False)
-        except ResultTimeout:
-            raise NoVerdict(f"no answer to {result.id} within {timeout:.1f} s") from None
+    def _looked_for(self, task_id: str, deadline: float, will_do: Callable[[Any], bool] = _is_there) -> Any:
+        """The task's result, once there is one that will do, or None.
+
+        Looked at again and again: what Celery offers to be told gives up for good when the broker is away for long,
+        and tells nothing of a result that changes.
+        """
+        pause, longest = _PAUSES
+        while True:
+            try:
+                found = self._post.backend.get_task_meta(task_id, cache=False)
+            except _AWAY:
+                found = {}
+            # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
+            if found.get("status") == states.SUCCESS and will_do(found["result"]):
+                return found["result"]
+            if (left := deadline - time.monotonic()) <= 0:
+                return None
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, longest)

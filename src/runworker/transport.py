@@ -57,12 +57,10 @@ class Channel(stock.Channel):
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         with self.conn_or_acquire() as client:
             for priority in self.priority_steps:
-                item = client.rpop(self._q_for_pri(queue, priority))
-                if item is None:
-                    continue
-                if (message := self._opened(queue, item)) is not None:
-                    return message
-                self._put_aside(queue, item)
+                while (item := client.rpop(self._q_for_pri(queue, priority))) is not None:
+                    if (message := self._opened(queue, item)) is not None:
+                        return message
+                    self._put_aside(queue, item)
         raise Empty
 
     def _opened(self, queue: str, item: bytes) -> dict[str, Any] | None:
@@ -86,7 +84,7 @@ class Channel(stock.Channel):
 
     def _put_aside(self, queue: str, item: bytes) -> None:
         with self.conn_or_acquire() as client:
-            client.lpush(queue.removeprefix(self.global_keyprefix) + UNREADABLE, item)
+            client.lpush(queue + UNREADABLE, item)
 
 
 class Transport(stock.Transport):

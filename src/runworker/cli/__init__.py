@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runworker.cli import config, dead_letters, flow, lots, migrate, runs, up, user, verify
+from runworker.cli import config, dead_letters, demo, flow, health, lots, migrate, runs, up, user, verify
 from runworker.cli.reporting import ReportingGroup
 
 app = typer.Typer(
@@ -18,9 +18,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Takes a food plant's production commands from Celery and Redis and writes them to PostgreSQL.",
 )
+app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("migrate")(migrate.migrate)
 app.command("config")(config.config)
+app.command("health")(health.health)
 app.command("verify")(verify.verify)
 app.add_typer(user.app, name="user")
 app.add_typer(flow.app, name="flow")

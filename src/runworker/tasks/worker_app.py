@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from celery import Celery, states
+from celery import Celery, bootsteps, states
 from kombu.entity import Queue
 
 from runworker.config import Settings
 from runworker.engine import Engine
+from runworker.errors import ConfigurationError
 from runworker.servers import resolved
 from runworker.verdicts import Verdict
 
@@ -52,6 +53,17 @@ class WorkerApp(Celery):
 
     def _forget_engine(self) -> None:
         self._engine = None
+
+
+class ServersKnown(bootsteps.Step):
+    """Ends the start of a worker that has not been told where to work. Celery would look for RabbitMQ on localhost."""
+
+    def __init__(self, worker: Any, **_options: Any) -> None:
+        if worker.app.settings.broker_url is None:
+            raise ConfigurationError(
+                "RUNWORKER_BROKER_URL is not set and no embedded servers are running; set it, or start `runworker up`"
+            )
+        _ = worker.app.engine  # says the same of PostgreSQL; connects only when there is work
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:

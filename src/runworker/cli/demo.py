@@ -1,0 +1,79 @@
+"""`runworker demo`."""
+
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from runworker.cli.opening import owner_database, read_settings
+from runworker.cli.reporting import show, tell
+from runworker.demo import Order, Progress, Report, perform
+from runworker.embedded import temporary_directory
+from runworker.servers import ready_servers
+
+SHOWN_VIOLATIONS = 50
+HIGHEST_SEED = 2**32 - 1
+TERMINATED = 128 + signal.SIGTERM
+
+
+def demo(
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="Production runs to send through their lives.")] = 20,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes, of which one is killed.")] = 2,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=HIGHEST_SEED, help="Repeats a plan: who is held or aborted, what comes when."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object with the figures; no progress bars.")
+    ] = False,
+) -> None:
+    """Send runs through their lives, shuffled and repeated; kill a worker; prove that all came out right.
+
+    On embedded servers that end with it, or on those that RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL name; there
+    it works on a user, a flow, a queue and a site of its own. Exit code 1 where anything is not as it has to be.
+    """
+    began = time.monotonic()
+    given = read_settings()
+    order = Order(runs, workers, secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed)
+    tell(f"the seed is {order.seed}; repeat this plan with --seed {order.seed}")
+    with (
+        _ending_in_order(),
+        temporary_directory() as directory,
+        ready_servers(given.model_copy(update={"data_dir": directory})) as settings,
+        owner_database(settings) as database,
+        Progress(bars=not as_json) as progress,
+    ):
+        report = perform(settings, database, order, log=directory / "workers.log", progress=progress, began=began)
+    _say(report, as_json=as_json)
+    if report.violations:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end the block as ctrl-C does: by an exception that passes through all that has to clean up."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(report: Report, *, as_json: bool) -> None:
+    for violation in report.violations[:SHOWN_VIOLATIONS]:
+        tell(f"violation: {violation}")
+    if (more := len(report.violations) - SHOWN_VIOLATIONS) > 0:
+        tell(f"and {more} violations more")
+    if as_json:
+        show(report.as_dict(), as_json=True)
+    else:
+        report.print()
