@@ -13,7 +13,7 @@ test: ## the tests and their coverage
 lint: ## ruff, both halves
 	bash .ci/run lint
 
-types: ## mypy, package and tests
+types: ## mypy, strict
 	bash .ci/run types
 
 layers: ## import-linter

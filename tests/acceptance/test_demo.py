@@ -18,8 +18,11 @@ from redis import Redis
 from tests.command_line import CommandLine
 from tests.plant import Plant
 
-from runworker.demo import Order, Progress, perform
+from runworker.config import Settings
+from runworker.demo import Ending, Order, Progress, Surroundings, perform
 from runworker.demo.delivery import Lane
+from runworker.demo.proof import Check
+from runworker.demo.report import Figures, Report
 from runworker.demo.trial import Trial
 from runworker.embedded import start_valkey, temporary_directory
 from runworker.embedded.valkey import broker_url as broker_url_of
@@ -173,6 +176,16 @@ def test_a_worker_that_dies_by_itself_is_an_error(command_line: CommandLine) -> 
         assert "The end of" in demo.said()
 
 
+def test_violations_are_told_and_end_in_exit_code_1(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tuple(f"step {number} is not in order" for number in range(60))
+    figures = Figures(1, 1, 0, 26, 12, 14, 0, 1, violations=60, seconds=1.5)
+    monkeypatch.setattr("runworker.cli.demo.perform", lambda *_: Report(figures, [Check("Steps", found)], None))
+    told = command_line.run("demo", "--runs", "1", "--json")
+    assert told.exit_code == 1
+    assert json.loads(told.stdout)["violations"] == 60
+    assert "runworker: violation: step 49 is not in order\nrunworker: and 10 violations more" in told.stderr
+
+
 class Teller(Progress):
     """Calls somebody once the workers are there."""
 
@@ -185,12 +198,17 @@ class Teller(Progress):
             self._call()
 
 
+def surroundings(plant: Plant, settings: Settings, folder: Path, progress: Progress) -> Surroundings:
+    database = plant.engine(database_role=None).database
+    return Surroundings(settings, database, folder / "log", progress, Ending(), time.monotonic())
+
+
 def test_what_never_comes_is_not_waited_for_for_ever(plant: Plant, broker_url: str, tmp_path: Path) -> None:
     never = plant.command("hold_run", run_id=uuid4(), after=[uuid4()])
-    database = plant.engine().database
     with Lane(plant.settings(broker_url=broker_url), uuid4()) as lane:
-        trial = Trial(lane, database, [never, never], Progress(bars=False))
-        trial.run(1, tmp_path / "log")
+        on = surroundings(plant, lane.settings, tmp_path, Progress(bars=False))
+        trial = Trial(lane, [never, never], on)
+        trial.run(1)
     assert trial.gave_up is not None
     assert "1 commands are not decided and 0 messages not acknowledged" in trial.gave_up
     assert trial.kills == 0
@@ -209,13 +227,6 @@ def test_a_broker_that_goes_away_is_told(plant: Plant, tmp_path: Path) -> None:
         try:
             settings = plant.settings(broker_url=broker_url_of(directory, broker.port))
             with pytest.raises(Unavailable, match="The broker does not do its part any more"):
-                perform(
-                    settings,
-                    plant.engine(database_role=None).database,
-                    Order(runs=5, workers=1, seed=1),
-                    log=tmp_path / "log",
-                    progress=Teller(power_cut),
-                    began=time.monotonic(),
-                )
+                perform(Order(runs=5, workers=1, seed=1), surroundings(plant, settings, tmp_path, Teller(power_cut)))
         finally:
             broker.stop()

@@ -110,6 +110,11 @@ TAMPERINGS = {
         "UPDATE production_runs SET status = 'ABORTED', completed_at = NULL WHERE id = :whole",
         {ENDS: "is ABORTED at step 10"},
     ),
+    "a run was completed at no time": Tampering(
+        "UPDATE production_runs SET completed_at = NULL WHERE id = :whole",
+        {ENDS: "is COMPLETED and was completed at None"},
+        guards=(*GUARDED, "production_runs DROP CONSTRAINT ck_production_runs_times"),
+    ),
     "a run is gone": Tampering(
         "DELETE FROM production_runs WHERE id = :whole",
         {ENDS: "is not there; it had to become COMPLETED", STEPS: "has no step 10", LEDGER: "run_code is RUN-"},
@@ -131,6 +136,11 @@ TAMPERINGS = {
         "UPDATE run_step_executions SET status = 'COMPLETED', started_at = now(), completed_at = now()"
         " WHERE run_id = :aborted AND step_index = 10",
         {STEPS: "has a step 10 ("},
+    ),
+    "a step was done without beginning": Tampering(
+        "UPDATE run_step_executions SET started_at = NULL WHERE run_id = :whole AND step_index = 6",
+        {STEPS: "step 6 of run"},
+        guards=(*GUARDED, "run_step_executions DROP CONSTRAINT ck_run_step_executions_times"),
     ),
     "a step stands for another node": Tampering(
         "UPDATE run_step_executions SET node_id = 'elsewhere' WHERE run_id = :whole AND step_index = 6",

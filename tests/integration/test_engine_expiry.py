@@ -95,6 +95,17 @@ def test_an_expired_key_is_decided(plant: Plant, hasty: Engine, engine: Engine) 
     assert plant.ledger(follower.idempotency_key).status == "APPLIED"
 
 
+def test_who_waits_beside_an_expired_command_has_its_own_time(plant: Plant, hasty: Engine, engine: Engine) -> None:
+    run = uuid4()
+    short, long = plant.command("hold_run", run_id=run), plant.command("hold_run", run_id=run)
+    hasty.apply([short])
+    engine.apply([long])
+    let_time_pass(plant)
+    engine.sweep()
+    statuses = [plant.ledger(command.idempotency_key).status for command in (short, long)]
+    assert statuses == ["EXPIRED", "WAITING"]
+
+
 def test_a_circle_is_broken_by_time(plant: Plant, hasty: Engine) -> None:
     """Its first member gives up; what waited for that one goes on."""
     keys = [uuid4(), uuid4(), uuid4()]

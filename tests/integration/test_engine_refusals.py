@@ -128,5 +128,17 @@ def test_a_version_that_is_withdrawn_meanwhile(plant: Plant, engine: Engine) -> 
     assert verdict.code is Code.FLOW_VERSION_NOT_PUBLISHED
 
 
+def test_a_run_that_is_held_by_hand_meanwhile(plant: Plant, engine: Engine) -> None:
+    """The command acts on the state that it finds once the other has committed."""
+    (started,) = engine.apply([plant.command("start_run")])
+    with plant.transaction() as connection:
+        connection.execute(text("UPDATE production_runs SET status = 'HOLD'"))
+        advance = plant.command("advance_step", run_id=started.run_id, to_step_index=1)
+        answer = plant.in_background(lambda: engine.apply([advance]))
+        plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+    assert answer.result()[0].code is Code.RUN_ON_HOLD
+    assert plant.count("dead_letters") == 0
+
+
 def keys(commands: list[Any]) -> list[UUID]:
     return [command.idempotency_key for command in commands]

@@ -1,24 +1,19 @@
 """`runworker demo`."""
 
 import secrets
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from runworker.cli.opening import owner_database, read_settings
 from runworker.cli.reporting import show, tell
-from runworker.demo import Order, Progress, Report, perform
+from runworker.demo import Ending, Order, Progress, Report, Surroundings, perform
 from runworker.embedded import temporary_directory
 from runworker.servers import ready_servers
 
 SHOWN_VIOLATIONS = 50
 HIGHEST_SEED = 2**32 - 1
-TERMINATED = 128 + signal.SIGTERM
 
 
 def demo(
@@ -42,30 +37,17 @@ def demo(
     order = Order(runs, workers, secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed)
     tell(f"the seed is {order.seed}; repeat this plan with --seed {order.seed}")
     with (
-        _ending_in_order(),
+        Ending() as ending,
         temporary_directory() as directory,
         ready_servers(given.model_copy(update={"data_dir": directory})) as settings,
         owner_database(settings) as database,
         Progress(bars=not as_json) as progress,
     ):
-        report = perform(settings, database, order, log=directory / "workers.log", progress=progress, began=began)
+        surroundings = Surroundings(settings, database, directory / "workers.log", progress, ending, began)
+        report = perform(order, surroundings)
     _say(report, as_json=as_json)
     if report.violations:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM end the block as ctrl-C does: by an exception that passes through all that has to clean up."""
-
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(report: Report, *, as_json: bool) -> None:

@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from runworker.demo.evidence import Evidence, LedgerRow, RunRow, StepRow
-from runworker.demo.scenario import SITE, Life, Scripted
+from runworker.demo.scenario import SITE, Expected, Life, Scripted
 from runworker.models import ProductionRun, RunStepExecution
-from runworker.plan import CANONICAL_INDICES, SKIPPED_NODE_ID, Plan
+from runworker.plan import Plan, StepPlan
 from runworker.states import FlowVersionStatus, RunStatus, StepExecutionStatus
 
 RUN_CODE: Final = re.compile(r"RUN-(\d{8})-([A-Z]{4})-\d{4,}")
@@ -87,7 +87,7 @@ def _steps(claim: Claim, evidence: Evidence) -> Iterator[str]:
     found = _by(evidence.steps, lambda step: step.run_id)
     for life in claim.lives:
         rows = sorted(found[life.run_id], key=lambda step: step.step_index)
-        wanted = [_wanted_step(claim.plan, life, index) for index in CANONICAL_INDICES]
+        wanted = [_wanted_step(step, life.end) for step in claim.plan.steps]
         is_so = [(step.step_index, step.node_id, step.status) for step in rows]
         for missing in (Counter(wanted) - Counter(is_so)).elements():
             yield f"run {life.run_id} has no step {_shown(missing)}"
@@ -96,12 +96,9 @@ def _steps(claim: Claim, evidence: Evidence) -> Iterator[str]:
         yield from _step_times(life, rows)
 
 
-def _wanted_step(plan: Plan, life: Life, index: int) -> tuple[int, str, str]:
-    step, end = plan.step(index), life.end
-    if step is None or end.step_index is None:
-        return index, SKIPPED_NODE_ID, StepExecutionStatus.SKIPPED.value
-    done = index < end.step_index or end.run_status is RunStatus.COMPLETED
-    return index, step.node_id, (StepExecutionStatus.COMPLETED if done else StepExecutionStatus.SKIPPED).value
+def _wanted_step(step: StepPlan, end: Expected) -> tuple[int, str, str]:
+    done = end.run_status is RunStatus.COMPLETED or step.index < (end.step_index or 0)
+    return step.index, step.node_id, (StepExecutionStatus.COMPLETED if done else StepExecutionStatus.SKIPPED).value
 
 
 def _step_times(life: Life, rows: Iterable[StepRow]) -> Iterator[str]:

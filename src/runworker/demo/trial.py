@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from runworker.commands import Command
 from runworker.config import Settings
 from runworker.demo.delivery import Lane, deliveries
+from runworker.demo.ending import Ending
 from runworker.demo.evidence import read_evidence
 from runworker.demo.progress import Progress
 from runworker.demo.proof import Claim, prove
@@ -40,32 +41,44 @@ class Order:
     seed: int
 
 
-def perform(
-    settings: Settings, database: Engine, order: Order, *, log: Path, progress: Progress, began: float
-) -> Report:
-    """Perform the demo and prove what became of it. Call it from the main thread.
+@dataclass(frozen=True)
+class Surroundings:
+    """What the demo is performed on and with.
 
     settings: with both URLs, the database migrated. database: the same as its owner. log: takes what workers write.
     began: reading of time.monotonic() from which on the report's seconds count.
+    """
+
+    settings: Settings
+    database: Engine
+    log: Path
+    progress: Progress
+    ending: Ending
+    began: float
+
+
+def perform(order: Order, on: Surroundings) -> Report:
+    """Perform the demo and prove what became of it. Call it from the main thread.
+
     Raises ServerError where a worker does not start or ends by itself, with the end of the log, and Unavailable where
     the broker goes away.
     """
     random, series = Random(order.seed), uuid4()  # noqa: S311 - a plan to repeat, not a secret
-    cast = enter(database, series)
+    cast = enter(on.database, series)
     lives = write_lives(random, order.runs, cast)
     messages = deliveries(random, commands_of(lives))
     try:
-        with Lane(settings, series) as lane:
-            trial = Trial(lane, database, messages, progress)
-            trial.run(order.workers, log)
+        with Lane(on.settings, series) as lane:
+            trial = Trial(lane, messages, on)
+            trial.run(order.workers)
     except ServerError as error:
-        raise ServerError(str(error) + (end_of(log) if log.exists() else "")) from error
+        raise ServerError(str(error) + (end_of(on.log) if on.log.exists() else "")) from error
     except (OperationalError, RedisError) as error:
         raise Unavailable(f"The broker does not do its part any more: {error}") from error
     claim = Claim(lives, cast.plan, cast.flow_version_id, Counter(trial.sent), trial.kills)
-    with database.connect() as connection:
+    with on.database.connect() as connection:
         evidence = read_evidence(connection, lives, flow_version_id=cast.flow_version_id, queue=lane.queue)
-    return report(claim, evidence, prove(claim, evidence), gave_up=trial.gave_up, began=began)
+    return report(claim, evidence, prove(claim, evidence), gave_up=trial.gave_up, began=on.began)
 
 
 def enter(database: Engine, series: UUID) -> Cast:
@@ -84,23 +97,23 @@ class Trial:
     end was not waited for, if so.
     """
 
-    def __init__(self, lane: Lane, database: Engine, messages: Sequence[Command], progress: Progress) -> None:
+    def __init__(self, lane: Lane, messages: Sequence[Command], on: Surroundings) -> None:
         self.sent: list[UUID] = []
         self.kills = 0
         self.gave_up: str | None = None
         self._lane = lane
         self._messages = messages
-        self._progress = progress
-        self._watch = Watch(database, lane, Counter(message.idempotency_key for message in messages))
+        self._on = on
+        self._watch = Watch(on.database, lane, Counter(message.idempotency_key for message in messages))
 
-    def run(self, workers: int, log: Path) -> None:
+    def run(self, workers: int) -> None:
         """Send everything and wait until all of it is decided and counted. Workers have ended when it returns."""
         settings = self._lane.settings
         with WorkerProcesses(
-            settings, name=f"{self._lane.queue}-", log=log, options=(*SOLO, *self._lane.worker_options)
+            settings, name=f"{self._lane.queue}-", log=self._on.log, options=(*SOLO, *self._lane.worker_options)
         ) as running:
             running.start(workers)
-            self._progress.say(
+            self._on.progress.say(
                 f"{self._watch.commands} commands in {self._watch.messages} messages, shuffled, to {workers} workers"
             )
             self._send(running)
@@ -124,10 +137,11 @@ class Trial:
         self._watch.begin_to_wait()
 
     def _look(self, running: WorkerProcesses) -> None:
+        self._on.ending.check()
         self._watch.look()
-        self._progress.show("messages sent", len(self.sent), len(self._messages))
-        self._progress.show("commands decided", self._watch.decided, self._watch.commands)
-        self._progress.show("messages counted", self._watch.counted, self._watch.messages)
+        self._on.progress.show("messages sent", len(self.sent), len(self._messages))
+        self._on.progress.show("commands decided", self._watch.decided, self._watch.commands)
+        self._on.progress.show("messages counted", self._watch.counted, self._watch.messages)
         if not self.kills and self._watch.decided * 2 >= self._watch.commands:
             self._kill_one(running)
 
@@ -137,7 +151,7 @@ class Trial:
         if killed.exit_code != -signal.SIGKILL:
             raise ServerError(f"the worker {killed.name} ended by itself, with exit code {killed.exit_code}.")
         self.kills += 1
-        self._progress.say(
+        self._on.progress.say(
             f"killed worker {killed.name} (pid {killed.pid}) with SIGKILL when {self._watch.decided} of "
             f"{self._watch.commands} commands were decided and {self._lane.left()} messages on their way; "
             "another takes its place"

@@ -1,0 +1,59 @@
+"""What Flower and its like are told: each task as it is sent, received, begun and ended."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tests.crew import PREFORK, Crew, eventually
+
+from runworker.workers.processes import SOLO
+
+pytestmark = pytest.mark.timeout(120)
+
+Events = list[dict[str, Any]]
+
+
+@contextmanager
+def events_of(crew: Crew) -> Iterator[Events]:
+    """All events from the moment at which the block begins; more are added while it lasts."""
+    events: Events = []
+    heard_before = crew.redis.pubsub_numpat()
+    with crew.upstream.connection_for_read() as connection:
+        receiver = crew.upstream.events.Receiver(connection, handlers={"*": events.append})
+        thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
+        thread.start()
+        try:
+            eventually(lambda: crew.redis.pubsub_numpat() > heard_before, "somebody to hear the events")
+            yield events
+        finally:
+            receiver.should_stop = True
+            thread.join()
+
+
+@pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])
+def test_every_step_of_a_task_is_told(crew: Crew, pool: tuple[str, ...]) -> None:
+    crew.hire(pool)
+    with events_of(crew) as events:
+        sent = crew.send("start_run")
+        verdict = crew.verdict(sent)
+
+        def of_the_task() -> dict[str, dict[str, Any]]:
+            return {event["type"]: event for event in events if event.get("uuid") == sent.id}
+
+        eventually(lambda: "task-succeeded" in of_the_task(), "the task's end")
+        told = of_the_task()
+        assert list(told) == ["task-received", "task-started", "task-succeeded"]
+        assert told["task-received"]["name"] == "runworker.start_run"
+        assert told["task-succeeded"]["runtime"] > 0
+        assert verdict["run_code"] in told["task-succeeded"]["result"]
+
+
+def test_a_worker_tells_that_it_lives(crew: Crew) -> None:
+    worker = crew.hire()
+    with events_of(crew) as events:
+        beat = eventually(
+            lambda: next((event for event in events if event["type"] == "worker-heartbeat"), None), "a heartbeat"
+        )
+        assert beat["hostname"] == worker.name
