@@ -66,6 +66,7 @@ class Code(StrEnum):
         "The flow version may not go from its state to that one.",
     )
     FLOW_ALREADY_PUBLISHED = "FLOW_ALREADY_PUBLISHED", "The flow already has a PUBLISHED version."
+    FLOW_VERSION_IN_USE = "FLOW_VERSION_IN_USE", "Unfinished runs are pinned to the version."
     PLAN_INVALID = "PLAN_INVALID", "The version's graph gives no valid plan; `problems` lists why."
     PLAN_EMPTY = "PLAN_EMPTY", "The graph has no nodes."
     PLAN_MALFORMED = "PLAN_MALFORMED", "The graph, a node or an edge does not have the documented shape."
@@ -91,8 +92,39 @@ class Code(StrEnum):
     RUN_READ_ONLY = "RUN_READ_ONLY", "A finished run does not change but for archiving."
     STEP_NOT_PLANNED = "STEP_NOT_PLANNED", "The run's plan does not have this step."
     STEP_ALREADY_PASSED = "STEP_ALREADY_PASSED", "The run is at this step or beyond it."
+    STEP_NOT_BEHIND = "STEP_NOT_BEHIND", "A run goes back only to an earlier step of its plan."
     STEP_ILLEGAL_MOVE = "STEP_ILLEGAL_MOVE", "The step may not go from its state to that one."
+    QC_PENDING = "QC_PENDING", "Lots of the current step wait for quality control."
+    LIVE_LOTS_AHEAD = "LIVE_LOTS_AHEAD", "Live lots belong to a later step than the one to go back to."
+    RETENTION_NOT_PASSED = "RETENTION_NOT_PASSED", "A finished run is archived only after its retention."
     STATE_CONFLICT = "STATE_CONFLICT", "The database refused the write; a constraint is named in the message."
+
+    # Lots
+    LOT_ALREADY_EXISTS = "LOT_ALREADY_EXISTS", "A lot with this id has been registered before."
+    LOT_TYPE_LEGACY = "LOT_TYPE_LEGACY", "No new lot is registered with a legacy type."
+    LOT_TYPE_NOT_ALLOWED = "LOT_TYPE_NOT_ALLOWED", "The current step does not make lots of this type."
+    LOT_CODE_INVALID = "LOT_CODE_INVALID", "The lot code does not have the form TYPE-YYYYMMDD-SITE-####."
+    LOT_CODE_OTHER_SITE = "LOT_CODE_OTHER_SITE", "The lot code names another site than the run's."
+    LOT_CODE_TAKEN = "LOT_CODE_TAKEN", "Another lot has this code."
+    LOT_ILLEGAL_MOVE = "LOT_ILLEGAL_MOVE", "The lot may not go from its state to that one."
+    LOT_FROZEN = "LOT_FROZEN", "A CONSUMED, FINISHED or REJECTED lot keeps its core attributes."
+    UNKNOWN_SUPPLIER = "UNKNOWN_SUPPLIER", "supplier_id names no supplier."
+    SUPPLIER_NOT_ALLOWED = "SUPPLIER_NOT_ALLOWED", "Only a RAW lot has a supplier."
+    UNKNOWN_QC_GATE = "UNKNOWN_QC_GATE", "qc_gate_id names no quality gate."
+    NOTES_REQUIRED = "NOTES_REQUIRED", "HOLD and FAIL need notes of 10 to 500 characters."
+    QC_DECISION_IMMUTABLE = "QC_DECISION_IMMUTABLE", "A quality decision does not change."
+    RAW_LOT_HAS_PARENTS = "RAW_LOT_HAS_PARENTS", "A RAW lot has no parents."
+    PARENTS_REQUIRED = "PARENTS_REQUIRED", "A lot that is not RAW is made of at least one parent."
+    PARENT_REPEATED = "PARENT_REPEATED", "A parent stands twice in the list."
+    LOT_OWN_PARENT = "LOT_OWN_PARENT", "A lot is not made of itself."
+    PARENT_NOT_RELEASED = "PARENT_NOT_RELEASED", "Only RELEASED lots are used."
+    PARENT_NOT_EARLIER = "PARENT_NOT_EARLIER", "A parent is of an earlier step than its child."
+    PARENT_OTHER_SITE = "PARENT_OTHER_SITE", "A parent is at another plant site."
+    PARENT_RUN_ARCHIVED = "PARENT_RUN_ARCHIVED", "A parent belongs to an ARCHIVED run."
+    SKU_MIXED = "SKU_MIXED", "Lots of different SKUs are not mixed."
+    QUANTITY_EXCEEDS_LEFT = "QUANTITY_EXCEEDS_LEFT", "More is taken from a lot than is left of it."
+    GENEALOGY_CYCLE = "GENEALOGY_CYCLE", "A lot would descend from itself."
+    CHILDREN_NOT_FINISHED = "CHILDREN_NOT_FINISHED", "A lot is finished after all its children."
 
 
 class RunworkerError(Exception):

@@ -50,13 +50,35 @@ UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason =
 WHERE run_code = 'aborted';
 UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'archived';
 
-INSERT INTO lots (id, lot_code, lot_type, status, step_index, production_run_id, phase_id, operator_id, supplier_id)
+INSERT INTO lots (id, lot_code, lot_type, status, step_index, production_run_id, phase_id, operator_id, supplier_id,
+                  weight_kg)
 VALUES
     (md5('raw lot')::uuid, 'RAW-1', 'RAW', 'QUARANTINE', 1, md5('running')::uuid, md5('phase')::uuid,
-     md5('admin')::uuid, md5('supplier')::uuid),
-    (md5('boned lot')::uuid, 'DEB-1', 'DEB', 'CREATED', 2, md5('running')::uuid, NULL, NULL, NULL);
+     md5('admin')::uuid, md5('supplier')::uuid, 10),
+    (md5('boned lot')::uuid, 'DEB-1', 'DEB', 'CREATED', 2, md5('running')::uuid, NULL, NULL, NULL, NULL);
+
+-- One chain from receipt to shipment, 2.5 of the 10 kg of each RELEASED parent taken, and one lot in each end state.
+INSERT INTO lots (id, lot_code, lot_type, status, step_index, production_run_id, weight_kg, sku_type)
+SELECT md5(code)::uuid, code, type::lot_type, 'QUARANTINE', step, md5(run)::uuid, 10, sku
+FROM (VALUES ('RAW-2', 'RAW', 1, NULL, 'running'), ('DEB-2', 'DEB', 2, NULL, 'running'),
+             ('MIX-2', 'MIX', 4, NULL, 'running'), ('SKW15-2', 'SKW15', 5, '15', 'running'),
+             ('SKW30-2', 'SKW30', 5, '30', 'running'), ('FRZ15-2', 'FRZ15', 7, '15', 'running'),
+             ('PAL-2', 'PAL', 9, '15', 'running'), ('SHIP-2', 'SHIP', 10, '15', 'running'),
+             ('consumed', 'RAW', 1, NULL, 'running'), ('finished', 'SHIP', 10, NULL, 'running'),
+             ('rejected', 'RAW', 1, NULL, 'running'), ('on hold', 'DEB', 2, NULL, 'running'),
+             ('put away', 'RAW', 1, NULL, 'archived')) AS lot (code, type, step, sku, run);
+UPDATE lots SET status = 'RELEASED'
+WHERE lot_code LIKE '%-2' AND lot_code <> 'SHIP-2' OR lot_code IN ('consumed', 'finished', 'put away');
+UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'rejected';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'on hold';
 INSERT INTO lot_genealogy (id, parent_lot_id, child_lot_id, quantity_used_kg)
-VALUES (md5('link')::uuid, md5('raw lot')::uuid, md5('boned lot')::uuid, 2.5);
+VALUES (md5('link')::uuid, md5('RAW-2')::uuid, md5('boned lot')::uuid, 2.5);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+SELECT md5(parent)::uuid, md5(child)::uuid, kg
+FROM (VALUES ('DEB-2', 'MIX-2', 2.5), ('MIX-2', 'SKW15-2', 2.5), ('SKW15-2', 'FRZ15-2', 2.5), ('FRZ15-2', 'PAL-2', 2.5),
+             ('PAL-2', 'SHIP-2', 2.5), ('consumed', 'DEB-2', 10)) AS link (parent, child, kg);
+UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'consumed';
+UPDATE lots SET status = 'FINISHED' WHERE lot_code = 'finished';
 INSERT INTO qc_decisions (id, lot_id, qc_gate_id, operator_id, decision)
 VALUES (md5('decision')::uuid, md5('raw lot')::uuid, md5('gate')::uuid, md5('admin')::uuid, 'PASS');
 

@@ -37,6 +37,25 @@ ALLOWED = {
         "UPDATE run_step_executions SET status = status WHERE id = md5('completed 0')::uuid",
         1,
     ),
+    "all that is left is taken, by two children in one statement": (
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('RAW-2')::uuid, md5('boned lot')::uuid, 3.5), (md5('RAW-2')::uuid, md5('DEB-2')::uuid, 4)",
+        2,
+    ),
+    "a child takes again from the same parent": (
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('RAW-2')::uuid, md5('boned lot')::uuid, 1)",
+        1,
+    ),
+    "meat without a SKU goes into a lot of 15": (
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('DEB-2')::uuid, md5('SKW15-2')::uuid, 1)",
+        1,
+    ),
+    "a lot is CONSUMED while some of it is left": ("UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'", 1),
+    "a lot is weighed again": ("UPDATE lots SET weight_kg = 2.5 WHERE lot_code = 'RAW-2'", 1),
+    "a lot without children gets its step": ("UPDATE lots SET step_index = 2 WHERE lot_code = 'RAW-1'", 1),
+    "a closed lot gets its temperature": ("UPDATE lots SET temperature_c = -19 WHERE lot_code = 'finished'", 1),
     "a decided command is delivered again": (
         "UPDATE commands SET deliveries = deliveries + 1, task_id = 'another' WHERE status = 'APPLIED'",
         1,
@@ -69,6 +88,66 @@ def test_legacy_run_is_pinned_and_given_a_key_once(connection: psycopg.Connectio
         "UPDATE production_runs SET flow_version_id = md5('published')::uuid, idempotency_key = gen_random_uuid()"
         " WHERE run_code = 'running'"
     )
+
+
+def test_created_lot_is_deleted(connection: psycopg.Connection) -> None:
+    connection.execute("INSERT INTO lots (lot_code) VALUES ('new')")
+
+    assert connection.execute("DELETE FROM lots WHERE lot_code = 'new'").rowcount == 1
+
+
+def test_shipment_carries_both_skus(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO lots (id, lot_code, lot_type, step_index) VALUES (md5('new')::uuid, 'new', 'SHIP', 10)"
+    )
+
+    both = connection.execute(
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('PAL-2')::uuid, md5('new')::uuid, 1), (md5('SKW30-2')::uuid, md5('new')::uuid, 1)"
+    )
+
+    assert both.rowcount == 2
+
+
+def test_run_moves_on_while_a_lot_of_another_step_is_on_hold(connection: psycopg.Connection) -> None:
+    assert connection.execute("SELECT step_index FROM lots WHERE status = 'HOLD'").fetchall() == [(2,)]
+
+    moved = connection.execute("UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'")
+
+    assert moved.rowcount == 1
+
+
+def test_run_goes_back_behind_lots_that_are_rejected(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO lots (lot_code, status, step_index, production_run_id)"
+        " VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid)"
+    )
+    connection.execute("UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'new'")
+
+    back = connection.execute("UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'at last step'")
+
+    assert back.rowcount == 1
+
+
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_one_statement_finishes_a_chain_in_whatever_order(connection: psycopg.Connection, first: str) -> None:
+    """Rows are updated in the order they were written in: parents before children, or after them."""
+    steps = {"RAW": 1, "DEB": 2, "SHIP": 10}
+    for lot_type, step in sorted(steps.items(), key=lambda item: item[1], reverse=first == "child"):
+        connection.execute(
+            "INSERT INTO lots (id, lot_code, lot_type, step_index, status, weight_kg)"
+            " VALUES (md5('new ' || %(type)s)::uuid, 'new ' || %(type)s, %(type)s::text::lot_type, %(step)s,"
+            " 'QUARANTINE', 10)",
+            {"type": lot_type, "step": step},
+        )
+    connection.execute("UPDATE lots SET status = 'RELEASED' WHERE lot_code LIKE 'new %'")
+    connection.execute(
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('new RAW')::uuid, md5('new DEB')::uuid, 10), (md5('new DEB')::uuid, md5('new SHIP')::uuid, 10)"
+    )
+    connection.execute("UPDATE lots SET status = 'CONSUMED' WHERE lot_code IN ('new RAW', 'new DEB')")
+
+    assert connection.execute("UPDATE lots SET status = 'FINISHED' WHERE lot_code LIKE 'new %'").rowcount == 3
 
 
 TABLES_WITH_COMMAND_KEY = ("flow_versions", "production_runs", "run_step_executions", "lots")

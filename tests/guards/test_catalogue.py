@@ -11,6 +11,9 @@ from psycopg import sql
 from tests.guards.sections import SECTIONS
 from tests.guards.test_allowed import TABLES_WITH_COMMAND_KEY
 from tests.guards.test_audit import CHANGES
+from tests.guards.test_races import LOCKS_RUN
+
+from runworker.engine.failures import CODES_OF_CONSTRAINTS
 
 AUDITED = {*CHANGES, "run_step_executions"}
 
@@ -51,6 +54,7 @@ def test_every_constraint_has_a_violation(connection: psycopg.Connection) -> Non
 def test_every_trigger_has_a_test(connection: psycopg.Connection) -> None:
     tested_here = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
     tested_here |= {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY}
+    tested_here |= {LOCKS_RUN}
 
     for trigger, function, source in connection.execute(TRIGGERS):
         # A guard names in its function what it refuses; a trigger of refuse_change is itself the name.
@@ -66,6 +70,15 @@ def test_every_guard_is_named_by_a_function_or_trigger(connection: psycopg.Conne
     rules = {name for (name,) in connection.execute(RULES)}
 
     assert _tested() - named - triggers - rules == set()
+
+
+def test_what_guards_lots_has_codes_of_its_own() -> None:
+    """The engine gives no sender a STATE_CONFLICT for what the plant has a rule for."""
+    of_lots = ("guard_lots_", "guard_lot_genealogy_", "guard_qc_decisions_")
+    rules = {name for name in _tested() if name.startswith(of_lots) and not name.endswith("_truncate")}
+
+    assert len(rules) > 20
+    assert rules - CODES_OF_CONSTRAINTS.keys() == set()
 
 
 def test_guards_do_not_follow_the_sessions_search_path(connection: psycopg.Connection) -> None:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +37,11 @@ OTHER_LOT_MOVES: Moves = {**LOT_MOVES, LotStatus.RELEASED: LOT_MOVES[LotStatus.R
 
 @dataclass(frozen=True)
 class Entity:
-    """What moves. begin: SQL that makes one row in state `first`; change: SQL that sets its state to %(to)s."""
+    """What moves.
+
+    begin: SQL that makes one row in state `first`; change: SQL that sets its state to %(to)s; needs: SQL without which
+    a legal move into a state is refused for another reason.
+    """
 
     name: str
     states: type[StrEnum]
@@ -46,6 +50,7 @@ class Entity:
     first: StrEnum
     begin: str
     change: str
+    needs: Mapping[StrEnum, str] = field(default_factory=dict)
 
     def path(self, to: StrEnum) -> list[StrEnum]:
         """Shortest legal way from `first`."""
@@ -59,7 +64,14 @@ class Entity:
         raise AssertionError(f"no way to {to}")
 
 
+_LOT_BEGINS = "INSERT INTO lots (id, lot_code, lot_type, weight_kg) VALUES (md5('moving')::uuid, 'moving', {}, 1)"
 _LOT_CHANGE = "UPDATE lots SET status = %(to)s::text WHERE lot_code = 'moving'"
+_CHILD_OF_LOT = """
+    INSERT INTO lots (id, lot_code, status) VALUES (md5('child')::uuid, 'child', 'QUARANTINE');
+    INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+    VALUES (md5('moving')::uuid, md5('child')::uuid, 1);
+    UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'child';
+"""
 
 ENTITIES = [
     Entity(
@@ -119,8 +131,9 @@ ENTITIES = [
         LOT_MOVES,
         ("guard_lots_move",),
         LotStatus.CREATED,
-        "INSERT INTO lots (lot_code, lot_type) VALUES ('moving', 'SHIP')",
+        _LOT_BEGINS.format("'SHIP'"),
         _LOT_CHANGE,
+        {LotStatus.CONSUMED: _CHILD_OF_LOT},
     ),
     Entity(
         "other lot",
@@ -128,8 +141,9 @@ ENTITIES = [
         OTHER_LOT_MOVES,
         ("guard_lots_move",),
         LotStatus.CREATED,
-        "INSERT INTO lots (lot_code, lot_type) VALUES ('moving', 'RAW')",
+        _LOT_BEGINS.format("'RAW'"),
         _LOT_CHANGE,
+        {LotStatus.CONSUMED: _CHILD_OF_LOT},
     ),
     Entity(
         "legacy lot without a type",
@@ -137,8 +151,9 @@ ENTITIES = [
         OTHER_LOT_MOVES,
         ("guard_lots_move",),
         LotStatus.CREATED,
-        "INSERT INTO lots (lot_code) VALUES ('moving')",
+        _LOT_BEGINS.format("NULL"),
         _LOT_CHANGE,
+        {LotStatus.CONSUMED: _CHILD_OF_LOT},
     ),
     Entity(
         "command",
@@ -174,9 +189,11 @@ def test_database_moves_where_python_does(
 ) -> None:
     connection.execute(entity.begin)
     for state in entity.path(source):
+        connection.execute(entity.needs.get(state, ""))
         connection.execute(entity.change, {"to": state})
 
     if target in entity.moves[source]:
+        connection.execute(entity.needs.get(target, ""))
         assert connection.execute(entity.change, {"to": target}).rowcount == 1
     else:
         with pytest.raises(psycopg.errors.CheckViolation) as refused:

@@ -17,13 +17,40 @@ VALUES (md5('run')::uuid, 'run', md5('version')::uuid, 'RUNNING');
 INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)
 VALUES (md5('run')::uuid, 0, 'only one', 'IN_PROGRESS', now());
 UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now();
+
+INSERT INTO production_runs (id, run_code, flow_version_id, status)
+VALUES (md5('mixing')::uuid, 'mixing', md5('version')::uuid, 'RUNNING');
+INSERT INTO run_step_executions (run_id, step_index, node_id)
+SELECT md5('mixing')::uuid, step, 'node' FROM generate_series(0, 1) AS step;
+INSERT INTO lots (id, lot_code, status, weight_kg, step_index, production_run_id)
+VALUES (md5('parent')::uuid, 'parent', 'QUARANTINE', 10, 0, md5('mixing')::uuid);
+INSERT INTO lots (id, lot_code, status, weight_kg)
+SELECT md5(code)::uuid, code, 'QUARANTINE', 10 FROM unnest(ARRAY['child', 'a', 'b', 'c', 'd']) AS code;
+UPDATE lots SET status = 'RELEASED';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('a')::uuid, md5('b')::uuid, 1), (md5('c')::uuid, md5('d')::uuid, 1);
 """
 START = (
     "INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('version')::uuid, 'RUNNING')"
 )
 DEPRECATE = "UPDATE flow_versions SET status = 'DEPRECATED' WHERE id = md5('version')::uuid"
-COMPLETE = "UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()"
-REOPEN = "UPDATE run_step_executions SET status = 'IN_PROGRESS', completed_at = NULL"
+COMPLETE = (
+    "UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'run'"
+)
+REOPEN = "UPDATE run_step_executions SET status = 'IN_PROGRESS', completed_at = NULL WHERE run_id = md5('run')::uuid"
+ADVANCE = "UPDATE production_runs SET current_step_index = 1 WHERE run_code = 'mixing'"
+HOLD = "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'parent'"
+LIGHTEN = "UPDATE lots SET weight_kg = 5 WHERE lot_code = 'parent'"
+TAKE = (
+    "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+    " VALUES (md5('{}')::uuid, md5('{}')::uuid, 6)"
+)
+TAKE_SIX = TAKE.format("parent", "child")
+B_INTO_C = TAKE.format("b", "c")
+D_INTO_A = TAKE.format("d", "a")
+
+LOCKS_RUN = "trg_lots_update_hold"
+"""The trigger by which a HOLD and an advance wait for each other, below."""
 
 Connect = Callable[[], psycopg.Connection]
 
@@ -67,8 +94,26 @@ def _begin(
         (DEPRECATE, START, "guard_production_runs_pin"),
         (START, DEPRECATE, None),
         (COMPLETE, REOPEN, "guard_run_step_executions_finished"),
+        (TAKE_SIX, TAKE_SIX, "guard_lot_genealogy_quantity"),
+        (TAKE_SIX, LIGHTEN, "guard_lots_taken"),
+        (LIGHTEN, TAKE_SIX, "guard_lot_genealogy_quantity"),
+        (HOLD, TAKE_SIX, "guard_lot_genealogy_released"),
+        (B_INTO_C, D_INTO_A, "guard_lot_genealogy_cycle"),
+        (HOLD, ADVANCE, "guard_production_runs_quality"),
+        (ADVANCE, HOLD, None),
     ],
-    ids=["start waits for a deprecation", "deprecation waits for a start", "a step waits for its run's completion"],
+    ids=[
+        "start waits for a deprecation",
+        "deprecation waits for a start",
+        "a step waits for its run's completion",
+        "no kilogram is taken twice",
+        "a lot that is taken from is not made lighter",
+        "a lot that was made lighter is not taken from",
+        "a lot on hold is not taken from",
+        "two links that share no lot close no cycle together",
+        "an advance waits for a hold",
+        "a hold waits for an advance",
+    ],
 )
 def test_second_waits_for_the_first_and_sees_what_it_did(
     connect: Connect, first: str, second: str, refused_by: str | None

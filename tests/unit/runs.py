@@ -1,6 +1,6 @@
 """A run in any state, and what a handler knows of it and says to it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,17 +9,17 @@ from tests.plant import REASON, STEPS, linear_graph
 from runworker.commands import Command, parse
 from runworker.errors import NotYet, Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Run, Step, Version
+from runworker.handlers.facts import Facts, Rules, Run, Step, Version
 from runworker.plan import SKIPPED_NODE_ID, read_plan
 from runworker.states import FlowVersionStatus, RunStatus, StepExecutionStatus, UserRole
 
 NOW = datetime(2026, 2, 1, 6, 0, tzinfo=UTC)
 EARLIER = datetime(2026, 2, 1, 5, 0, tzinfo=UTC)
-RUN, VERSION, OTHER_VERSION, STRANGER = uuid4(), uuid4(), uuid4(), uuid4()
+RUN, VERSION, OTHER_VERSION, FLOW, STRANGER = uuid4(), uuid4(), uuid4(), uuid4(), uuid4()
 USERS = {role: uuid4() for role in UserRole}
 ADMIN = USERS[UserRole.ADMIN]
 PLAN = read_plan(linear_graph(STEPS))
-VERSIONS = {id_: Version(id_, FlowVersionStatus.PUBLISHED, 3, PLAN) for id_ in (VERSION, OTHER_VERSION)}
+VERSIONS = {id_: Version(id_, FLOW, FlowVersionStatus.PUBLISHED, 3, PLAN) for id_ in (VERSION, OTHER_VERSION)}
 
 
 def run(status: str, step: int = 0, *, legacy: bool = False) -> Run:
@@ -51,10 +51,20 @@ def run(status: str, step: int = 0, *, legacy: bool = False) -> Run:
     )
 
 
-def facts(*runs: Run, **changed: Any) -> Facts:
-    users = {user: role for role, user in USERS.items()}
-    known = {"now": NOW, "default_site_code": "MAIN", "users": users, "versions": VERSIONS}
-    return Facts(**(known | {"runs": {each.id: each for each in runs}} | changed))
+def facts(*runs: Run, default_site_code: str = "MAIN", **changed: Any) -> Facts:
+    """What a handler knows of runs without lots."""
+    known: dict[str, Any] = {
+        "now": NOW,
+        "rules": Rules(default_site_code, timedelta(days=30)),
+        "users": {user: role for role, user in USERS.items()},
+        "versions": VERSIONS,
+        "plans": {VERSION: PLAN, OTHER_VERSION: PLAN},
+        "runs": {each.id: each for each in runs},
+        "lots": {},
+        "lots_of_run": {},
+        "unfinished_runs": {},
+    }
+    return Facts(**(known | changed))
 
 
 def command(name: str, **fields: Any) -> Command:
@@ -63,7 +73,9 @@ def command(name: str, **fields: Any) -> Command:
         needed["flow_version_id"] = VERSION
     if name == "advance_step":
         needed["to_step_index"] = 1
-    if name in ("hold_run", "abort_run"):
+    if name == "rollback_step":
+        needed["to_step_index"] = 0
+    if name in ("hold_run", "abort_run", "rollback_step"):
         needed["reason"] = REASON
     if name == "resume_run":
         needed["resolution"] = REASON

@@ -16,11 +16,23 @@ PAGE = (DOCS / "messages.md").read_text()
 COMMON = list(Command.model_fields)
 
 
-def told(schema: dict[str, Any]) -> str:
+def told(schema: dict[str, Any], defined: dict[str, Any]) -> str:  # noqa: PLR0912 - one case a kind of field
     """A field's type in words, from its own constraints."""
-    options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
-    schema = options[0]
+    if "decimal_places" not in schema:
+        schema = next(option for option in schema.get("anyOf", [schema]) if option.get("type") != "null")
+    if "$ref" in schema:
+        schema = defined[schema["$ref"].rsplit("/", 1)[1]]
     match schema:
+        case {"enum": values}:
+            words = f"one of {', '.join(values)}"
+        case {"type": "boolean"}:
+            words = "true or false"
+        case {"type": "object"}:
+            words = "JSON object"
+        case {"items": {"$ref": _}, "maxItems": most}:
+            words = f"list of up to {most} objects of `lot_id` and `quantity_used_kg`"
+        case {"decimal_places": places, "ge": low, "le": high}:
+            words = f"number, {low} to {high}, {places} decimal"
         case {"decimal_places": places, "max_digits": digits}:
             words = f"number above 0, up to {digits - places} digits and {places} decimals"
         case {"format": "uuid"}:
@@ -45,7 +57,12 @@ def told(schema: dict[str, Any]) -> str:
 def fields(command: type[Command], names: list[str]) -> list[list[str]]:
     schema = command.model_json_schema()
     return [
-        [f"`{name}`", told(schema["properties"][name]), "yes" if name in schema["required"] else "no"] for name in names
+        [
+            f"`{name}`",
+            told(schema["properties"][name], schema.get("$defs", {})),
+            "yes" if name in schema["required"] else "no",
+        ]
+        for name in names
     ]
 
 

@@ -1,15 +1,17 @@
 """Use cases of runs: what every command says to a run in every state, and to whom."""
 
 import pytest
-from tests.unit.runs import OTHER_VERSION, PLAN, STRANGER, USERS, VERSION, command, facts, outcome, run
+from tests.unit.runs import FLOW, OTHER_VERSION, PLAN, STRANGER, USERS, VERSION, command, facts, outcome, run
 
 from runworker.commands import COMMANDS, Command
+from runworker.commands.runs import RUN_COMMANDS
 from runworker.errors import Code
 from runworker.handlers import handle
 from runworker.handlers.facts import Run, Version
 from runworker.plan import PlanInvalid, read_plan
 from runworker.states import FlowVersionStatus, UserRole
 
+NAMES = [asked.name for asked in RUN_COMMANDS]
 RUNS: dict[str, Run | None] = {
     "no run": None,
     "IDLE": run("IDLE"),
@@ -74,6 +76,16 @@ TABLE: dict[str, tuple[str, ...]] = {
         "waits: 10", "RUN_ON_HOLD", "RUN_NOT_RUNNING", "RUN_NOT_RUNNING", "RUN_NOT_RUNNING",
         "waits: RUNNING", "RUN_NOT_PINNED", "RUN_NOT_PINNED", "RUN_NOT_RUNNING",
     ),
+    "roll back to 0": (
+        "waits: run", "waits: RUNNING", "STEP_NOT_BEHIND", "RUNNING 0", "RUNNING 0",
+        "HOLD 0", "HOLD 0", "RUN_NOT_RUNNING", "RUN_NOT_RUNNING", "RUN_NOT_RUNNING",
+        "waits: RUNNING", "RUN_NOT_PINNED", "RUN_NOT_PINNED", "RUN_NOT_RUNNING",
+    ),
+    "archive": (
+        "waits: run", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE",
+        "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "ARCHIVED 10", "ARCHIVED 1", "RUN_ILLEGAL_MOVE",
+        "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "ARCHIVED 0",
+    ),
     "abort": (
         "waits: run", "ABORTED 0", "ABORTED 0", "ABORTED 1", "ABORTED 10",
         "ABORTED 1", "ABORTED 10", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE",
@@ -84,7 +96,8 @@ TABLE: dict[str, tuple[str, ...]] = {
 
 def asked_for(row: str) -> Command:
     verb, *step = row.split(" to ")
-    return command("advance_step", to_step_index=int(step[0])) if step else command(f"{verb}_run")
+    stepping = {"advance": "advance_step", "roll back": "rollback_step"}
+    return command(stepping[verb], to_step_index=int(step[0])) if step else command(f"{verb}_run")
 
 
 @pytest.mark.parametrize(
@@ -97,10 +110,10 @@ def test_every_command_in_every_state(row: str, state: str, expected: str) -> No
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert {asked_for(row).name for row in TABLE} == COMMANDS.keys()
+    assert {asked_for(row).name for row in TABLE} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("role", UserRole)
 def test_who_asks_is_judged_before_what_is_asked(name: str, role: UserRole) -> None:
     """A role that may not ask learns nothing of the run, not even whether it exists."""
@@ -112,7 +125,7 @@ def test_who_asks_is_judged_before_what_is_asked(name: str, role: UserRole) -> N
         assert said == {Code.ROLE_NOT_ALLOWED}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_stranger_learns_nothing(name: str) -> None:
     said = {outcome(command(name, issued_by=STRANGER), facts(*[each] if each else [])) for each in RUNS.values()}
     assert said == {Code.UNKNOWN_USER}
@@ -135,14 +148,14 @@ def test_an_operator_has_to_be_known(name: str) -> None:
 @pytest.mark.parametrize("state", ["no run", "IDLE", "legacy IDLE"])
 def test_a_run_starts_with_a_published_version(version: FlowVersionStatus | None, code: Code, state: str) -> None:
     existing = RUNS[state]
-    versions = {VERSION: Version(VERSION, version, 1, PLAN)} if version else {}
+    versions = {VERSION: Version(VERSION, FLOW, version, 1, PLAN)} if version else {}
     assert outcome(command("start_run"), facts(*[existing] if existing else [], versions=versions)) == code
 
 
 def test_a_run_starts_with_a_valid_plan() -> None:
     with pytest.raises(PlanInvalid) as invalid:
         read_plan({"nodes": [], "edges": []})
-    versions = {VERSION: Version(VERSION, FlowVersionStatus.PUBLISHED, 1, invalid.value)}
+    versions = {VERSION: Version(VERSION, FLOW, FlowVersionStatus.PUBLISHED, 1, invalid.value)}
     with pytest.raises(PlanInvalid) as refusal:
         handle(command("start_run"), facts(versions=versions))
     assert refusal.value.facts["problems"][0]["code"] == Code.PLAN_EMPTY

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runworker.cli import config, dead_letters, demo, flow, health, migrate, up, user, verify
+from runworker.cli import config, dead_letters, demo, flow, health, lots, migrate, runs, up, user, verify
 from runworker.cli.reporting import ReportingGroup
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("health")(health.health)
 app.command("verify")(verify.verify)
 app.add_typer(user.app, name="user")
 app.add_typer(flow.app, name="flow")
+app.add_typer(runs.app, name="runs")
+app.add_typer(lots.app, name="lots")
 app.add_typer(dead_letters.app, name="dead-letters")
 
 

@@ -3,13 +3,22 @@
 import sys
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from sqlalchemy.orm import Session
 
 from runworker.cli.opening import find_servers, owner_database
 from runworker.cli.reporting import show, tell
-from runworker.imports import FlowFile, ImportRefused, canonical_flow, import_flow, named, read_flow_file
+from runworker.imports import (
+    FlowFile,
+    ImportRefused,
+    canonical_flow,
+    discard_draft,
+    import_flow,
+    named,
+    read_flow_file,
+)
 from runworker.imports.files import MOST_BYTES
 
 STDIN = "-"
@@ -17,11 +26,6 @@ STDIN = "-"
 app = typer.Typer(
     no_args_is_help=True, help="Flows: descriptions of the process, whose published versions runs follow."
 )
-
-
-@app.callback()
-def _flows() -> None:
-    """Keep `import` a subcommand although it is the only one."""
 
 
 @app.command("import")
@@ -68,6 +72,21 @@ def import_(
         "version_num": imported.version_num,
     }
     show(ids if as_json else {**ids, "status": imported.status}, as_json=as_json)
+
+
+@app.command()
+def discard(
+    flow_version_id: Annotated[UUID, typer.Argument(metavar="FLOW_VERSION_ID", help="A version that is a DRAFT.")],
+    *,
+    email: Annotated[str, typer.Option("--as", metavar="EMAIL", help="The user who discards.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print {"flow_version_id": ..., "version_num": ...}.')
+    ] = False,
+) -> None:
+    """Delete a draft. What was published stays for ever."""
+    with owner_database(find_servers()) as database, Session(database) as session, session.begin():
+        number = discard_draft(session, flow_version_id, email=email)
+    show({"flow_version_id": str(flow_version_id), "version_num": number}, as_json=as_json)
 
 
 def _read(file: str) -> FlowFile:

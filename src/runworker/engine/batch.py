@@ -26,7 +26,7 @@ def decide(connection: Connection, tools: Tools, order: Order) -> Decided:
     peeked = [Entry.of_row(row).command for row in ledger.peek(connection, order.stored)]
     asked = [*order.commands, *(command for command in peeked if isinstance(command, Command))]
     after = {key for command in asked for key in command.after}
-    covered = {*first, *(run_id for command in asked if (run_id := command.target_run))}
+    covered = {*first, *(id_ for command in asked for id_ in command.targets)}
 
     now = ledger.lock(connection, covered | after)
     rows = ledger.read(connection, {*first, *after, *order.stored}, covered if order.release else ())

@@ -19,6 +19,36 @@ CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
     "fk_production_runs_operator_id": Code.UNKNOWN_USER,
     "fk_production_runs_started_by": Code.UNKNOWN_USER,
     "fk_run_step_executions_operator_id": Code.UNKNOWN_USER,
+    "uq_lots_lot_code": Code.LOT_CODE_TAKEN,
+    "pk_lots": Code.LOT_ALREADY_EXISTS,
+    "fk_lots_supplier_id": Code.UNKNOWN_SUPPLIER,
+    "fk_qc_decisions_qc_gate_id": Code.UNKNOWN_QC_GATE,
+    "guard_lots_insert": Code.LOT_ILLEGAL_MOVE,
+    "guard_lots_move": Code.LOT_ILLEGAL_MOVE,
+    "guard_lots_consumed": Code.LOT_ILLEGAL_MOVE,
+    "guard_lots_unfinished_children": Code.CHILDREN_NOT_FINISHED,
+    "guard_lots_legacy_type": Code.LOT_TYPE_LEGACY,
+    "guard_lots_sku": Code.SKU_MIXED,
+    "guard_lots_weight": Code.INVALID_FIELD,
+    "guard_lots_taken": Code.QUANTITY_EXCEEDS_LEFT,
+    "guard_lots_identity": Code.LOT_FROZEN,
+    "guard_lots_frozen": Code.LOT_FROZEN,
+    "guard_lots_linked": Code.LOT_FROZEN,
+    "guard_lots_delete": Code.LOT_FROZEN,
+    "ck_lots_status_reason": Code.INVALID_FIELD,
+    "guard_lot_genealogy_itself": Code.LOT_OWN_PARENT,
+    "guard_lot_genealogy_released": Code.PARENT_NOT_RELEASED,
+    "guard_lot_genealogy_raw": Code.RAW_LOT_HAS_PARENTS,
+    "guard_lot_genealogy_step": Code.PARENT_NOT_EARLIER,
+    "guard_lot_genealogy_sku": Code.SKU_MIXED,
+    "guard_lot_genealogy_quantity": Code.QUANTITY_EXCEEDS_LEFT,
+    "guard_lot_genealogy_site": Code.PARENT_OTHER_SITE,
+    "guard_lot_genealogy_archived": Code.PARENT_RUN_ARCHIVED,
+    "guard_lot_genealogy_cycle": Code.GENEALOGY_CYCLE,
+    "guard_lot_genealogy_kept": Code.LOT_FROZEN,
+    "guard_qc_decisions_kept": Code.QC_DECISION_IMMUTABLE,
+    "guard_production_runs_quality": Code.QC_PENDING,
+    "guard_production_runs_live_lots": Code.LIVE_LOTS_AHEAD,
     "guard_production_runs_insert": Code.RUN_ILLEGAL_MOVE,
     "guard_production_runs_pin": Code.FLOW_VERSION_NOT_PUBLISHED,
     "guard_production_runs_repin": Code.RUN_PIN_IMMUTABLE,
@@ -66,8 +96,13 @@ def as_rejection(error: BaseException) -> Rejected | None:
     if constraint is None:
         return None
     code = CODES_OF_CONSTRAINTS.get(constraint, Code.STATE_CONFLICT)
-    said = error.orig.diag.message_primary if isinstance(error, DBAPIError) and error.orig else None  # type: ignore[attr-defined] # psycopg's errors have it
-    return Rejected(code, f"the database refused: {said} ({constraint})")
+    said = [f"the database refused: {constraint}"]
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+        said = [f"the database refused: {error.orig.diag.message_primary} ({constraint})"]
+        if isinstance(error.orig, psycopg.errors.UniqueViolation | psycopg.errors.ForeignKeyViolation):
+            # Which value is taken, or names nothing. Other details may hold the whole row.
+            said.append(error.orig.diag.message_detail or "")
+    return Rejected(code, ": ".join(part for part in said if part))
 
 
 def _constraint(error: BaseException) -> str | None:

@@ -1,25 +1,25 @@
 """Judging a batch: every command against the facts, and whatever a decision wakes, until nothing moves any more."""
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from runworker.commands import Command, StartRun
+from runworker.commands import Command, RegisterLot, StartRun
 from runworker.engine.entries import Answer, Entry, Order, Tools
+from runworker.engine.gathering import Gathering
 from runworker.engine.ledger import Row
-from runworker.engine.loading import load_runs, load_users, load_versions
 from runworker.engine.writing import Change
 from runworker.errors import InvalidMessage, NotYet, Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Outcome, Run, Version
-from runworker.states import DECIDED, UserRole
+from runworker.handlers.facts import Outcome
+from runworker.states import DECIDED
 
 
 class Judge:
-    """Holds the facts of one batch, and what its commands have made of them so far.
+    """Judges the commands of one batch, and keeps what they have made of the facts so far.
 
     entries: every command judged, by key. changes: what to write, in order. woken: ids that decisions changed.
     """
@@ -30,22 +30,16 @@ class Judge:
         self.entries: dict[UUID, Entry] = {}
         self.changes: list[Change] = []
         self.woken: set[UUID] = set()
-        self._connection = connection
-        self._tools = tools
         self._order = order
         self._now = now
         self._known = known
         self._waiting: defaultdict[UUID, dict[UUID, Entry]] = defaultdict(dict)
-        self._users: dict[UUID, UserRole] = {}
-        self._versions: dict[UUID, Version] = {}
-        self._runs: dict[UUID, Run] = {}
-        self._absent: set[UUID] = set()
-        self._facts = Facts(now, tools.settings.default_site_code, self._users, self._versions, self._runs)
+        self._gathering = Gathering(connection, tools, now)
 
     def judge(self, entries: Collection[Entry]) -> None:
         """Judge `entries` in their order."""
         self.entries.update((entry.key, entry) for entry in entries)
-        self._load([entry.command for entry in entries if isinstance(entry.command, Command)])
+        self._gathering.gather([entry.command for entry in entries if isinstance(entry.command, Command)])
         queue = deque(entries)
         while queue:
             entry = queue.popleft()
@@ -59,24 +53,6 @@ class Judge:
             else:
                 queue.extend(self._wake(entry))
 
-    def _load(self, commands: Iterable[Command]) -> None:
-        people: set[UUID] = set()
-        runs: set[UUID] = set()
-        versions: set[UUID] = set()
-        for command in commands:
-            people.add(command.issued_by)
-            if operator_id := getattr(command, "operator_id", None):
-                people.add(operator_id)
-            if run_id := command.target_run:
-                runs.add(run_id)
-            if isinstance(command, StartRun):
-                versions.add(command.flow_version_id)
-        # What this batch has changed already is ahead of the database: never load a thing twice.
-        self._users |= load_users(self._connection, people - self._users.keys())
-        self._runs |= load_runs(self._connection, runs - self._runs.keys() - self._absent)
-        self._absent |= runs - self._runs.keys()
-        self._versions |= load_versions(self._connection, versions - self._versions.keys(), self._tools.plans)
-
     def _answer(self, entry: Entry) -> Answer:
         if isinstance(entry.command, InvalidMessage):
             return entry.command
@@ -86,7 +62,7 @@ class Judge:
         if entry.undecided:
             return _after(entry.undecided, entry.command)
         try:
-            return handle(entry.command, self._facts)
+            return handle(entry.command, self._gathering.facts)
         except (Rejected, NotYet) as answer:
             return answer
 
@@ -94,12 +70,11 @@ class Judge:
         """Take in what a decision changed. Returns the entries that waited for it."""
         changed = [entry.key]
         if isinstance(entry.answer, Outcome):
-            run = entry.answer.run
-            self.changes.append(Change(entry.key, self._runs.get(run.id), run))
-            self._runs[run.id] = run
-            changed.append(run.id)
+            self.changes.append(Change(entry.key, self._gathering.before(entry.answer), entry.answer))
+            self._gathering.take_in(entry.answer)
+            changed += sorted(entry.answer.changed_ids)
         self.woken.update(changed)
-        # In this order: what was put after this very command goes before what waited for the run only.
+        # In this order: what was put after this very command goes before what waited for an entity only.
         return [waiting for id_ in changed for waiting in self._waiting.pop(id_, {}).values()]
 
     def _is_decided(self, key: UUID) -> bool:
@@ -114,9 +89,13 @@ class Judge:
 
 
 def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:
-    # Who comes to the run that this command will create has to meet this command's row, and to wait for whoever is
-    # judging it: otherwise neither would see the other.
-    creates = (command.target_run,) if isinstance(command, StartRun) else ()
+    # Who comes to the run or lot that this command will create has to meet this command's row, and to wait for whoever
+    # is judging it: otherwise neither would see the other.
+    creates: tuple[UUID, ...] = ()
+    if isinstance(command, StartRun):
+        creates = (command.target_run,)
+    elif isinstance(command, RegisterLot):
+        creates = (command.target_lot,)
     keys = [str(key) for key in undecided]
     return NotYet(
         f"{'command' if len(keys) == 1 else 'commands'} {', '.join(keys)} of `after` not decided yet",

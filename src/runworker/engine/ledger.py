@@ -77,6 +77,7 @@ _given = given(
     issued_by=Uuid(),
     status=Text(),
     run_id=Uuid(),
+    lot_id=Uuid(),
     waiting_for=Text(),
     wakes_on=Text(),
     verdict=Text(),
@@ -102,8 +103,8 @@ _UPDATE = (
         {
             name: _column_of_given[name]
             for name in (
-                "payload_sha256", "issued_by", "status", "run_id", "waiting_for", "wakes_on", "verdict", "code",
-                "decided_at", "expires_at",
+                "payload_sha256", "issued_by", "status", "run_id", "lot_id", "waiting_for", "wakes_on", "verdict",
+                "code", "decided_at", "expires_at",
             )
         }
         # A row that an upstream put here has no task until a message for it comes.
@@ -195,6 +196,7 @@ def _row(record: Record, now: datetime) -> dict[str, Any]:
         "issued_by": command.issued_by if command else None,
         "status": str(verdict.status),
         "run_id": verdict.run_id,
+        "lot_id": verdict.lot_id,
         "waiting_for": json.dumps(verdict.waiting_for) if verdict.waiting_for else None,
         "wakes_on": "{" + ",".join(map(str, record.wakes_on)) + "}" if record.wakes_on else None,
         "verdict": json.dumps(verdict.as_dict()),

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Uuid, bindparam, case, func, null, select
+from sqlalchemy import ARRAY, Connection, Uuid, and_, bindparam, case, func, null, or_, select
 
 from runworker.errors import Rejected
 from runworker.handlers.facts import Run, Step, Version
@@ -53,19 +53,38 @@ _STEPS = (
     .order_by(RunStepExecution.run_id, RunStepExecution.step_index)
 )
 
-# Shared lock: a version that a run is being pinned to cannot be withdrawn before the run is there to be seen.
 _VERSIONS = (
     select(
         FlowVersion.id,
+        FlowVersion.flow_definition_id,
         FlowVersion.status,
         FlowVersion.version_num,
+        FlowVersion.reviewed_by,
+        FlowVersion.published_by,
+        FlowVersion.published_at,
         case(
             (FlowVersion.id == func.any(bindparam("known", type_=ARRAY(Uuid))), null()), else_=FlowVersion.graph_schema
         ),
     )
-    .where(FlowVersion.id == _ids)
+    .where(
+        or_(
+            FlowVersion.id == _ids,
+            and_(
+                FlowVersion.flow_definition_id == func.any(bindparam("flows", type_=ARRAY(Uuid))),
+                FlowVersion.status == FlowVersionStatus.PUBLISHED.value,
+            ),
+        )
+    )
     .order_by(FlowVersion.id)
-    .with_for_update(read=True)
+)
+_FLOWS = select(FlowVersion.flow_definition_id).where(FlowVersion.id == _ids).distinct()
+_UNFINISHED = (
+    select(ProductionRun.flow_version_id, func.count())
+    .where(
+        ProductionRun.flow_version_id == _ids,
+        ProductionRun.status.in_([RunStatus.IDLE.value, RunStatus.RUNNING.value, RunStatus.HOLD.value]),
+    )
+    .group_by(ProductionRun.flow_version_id)
 )
 
 _MOST_PLANS: Final = 256
@@ -100,16 +119,43 @@ def load_users(connection: Connection, ids: Collection[UUID]) -> dict[UUID, User
     return {id_: UserRole(role) for id_, role in connection.execute(_USERS, {"ids": list(ids)})} if ids else {}
 
 
-def load_versions(connection: Connection, ids: Collection[UUID], plans: Plans) -> dict[UUID, Version]:
-    """The flow versions that exist, with their plans."""
-    if not ids:
+def load_flows(connection: Connection, version_ids: Collection[UUID]) -> list[UUID]:
+    """The flows that these versions belong to."""
+    return list(connection.execute(_FLOWS, {"ids": list(version_ids)}).scalars()) if version_ids else []
+
+
+def load_versions(
+    connection: Connection,
+    ids: Collection[UUID],
+    plans: Plans,
+    flows: Collection[UUID] = (),
+    *,
+    to_change: bool = False,
+) -> dict[UUID, Version]:
+    """The flow versions that exist, and the PUBLISHED ones of `flows`, with their plans.
+
+    Their rows are locked, to be changed or else shared: a version that a run is being pinned to cannot be withdrawn
+    before the run is there to be seen.
+    """
+    if not ids and not flows:
         return {}
     known = plans.known(ids)
     versions = {}
-    for id_, state, number, graph in connection.execute(_VERSIONS, {"ids": list(ids), "known": list(known)}):
+    rows = connection.execute(
+        _VERSIONS.with_for_update(read=not to_change), {"ids": list(ids), "known": list(known), "flows": list(flows)}
+    )
+    for id_, flow, state, number, reviewer, publisher, published_at, graph in rows:
         status = FlowVersionStatus(state)
-        versions[id_] = Version(id_, status, number, known.get(id_) or plans.read(id_, status, graph))
+        plan = known.get(id_) or plans.read(id_, status, graph)
+        versions[id_] = Version(id_, flow, status, number, plan, reviewer, publisher, published_at)
     return versions
+
+
+def count_unfinished_runs(connection: Connection, version_ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many unfinished runs are pinned to each version. To be asked once the versions are locked."""
+    if not version_ids:
+        return {}
+    return {id_: count for id_, count in connection.execute(_UNFINISHED, {"ids": list(version_ids)}) if id_}
 
 
 def load_runs(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Run]:

@@ -1,6 +1,6 @@
 """Recording a batch: verdicts into the ledger, then the state that they speak of."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 
 from runworker.commands import Command
 from runworker.engine import ledger
-from runworker.engine.codes import take_run_codes
+from runworker.engine.codes import Wanted, take_codes
 from runworker.engine.entries import Decided, Entry, Order, Tools
 from runworker.engine.judge import Judge
 from runworker.engine.writing import Change, write_changes
 from runworker.errors import Code, InvalidMessage, NotYet, Rejected
 from runworker.handlers.facts import Outcome
+from runworker.handlers.lots import code_prefix
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -61,31 +62,27 @@ class Record:
         return {command.idempotency_key for command in self._order.commands}
 
     def _take_codes(self, changes: Iterable[Change]) -> dict[UUID, str]:
-        by_site: defaultdict[str, list[UUID]] = defaultdict(list)
+        wanted: list[Wanted] = []
         for change in changes:
-            if change.before is None and change.after.site_code:
-                by_site[change.after.site_code].append(change.after.id)
-        codes: dict[UUID, str] = {}
-        for site_code, runs in sorted(by_site.items()):
-            taken = take_run_codes(self._tools.numbers, site_code, self._now.date(), len(runs))
-            codes |= zip(runs, taken, strict=True)
-        return codes
+            run = change.after.run
+            if run is not None and change.before.run is None and run.new_at_site:
+                wanted.append((run.id, "RUN", run.new_at_site))
+            wanted += [
+                (lot.id, code_prefix(lot.lot_type), lot.new_at_site)
+                for lot in change.after.lots
+                if lot.lot_code is None and lot.lot_type and lot.new_at_site
+            ]
+        return take_codes(self._tools.numbers, dict.fromkeys(wanted), self._now.date()) if wanted else {}
 
     def _verdict(self, entry: Entry, codes: Mapping[UUID, str]) -> Verdict:
-        about: dict[str, Any] = {
-            "command": entry.name,
-            "idempotency_key": entry.key,
-            "run_id": entry.command.target_run if isinstance(entry.command, Command) else None,
-        }
+        command = entry.command
+        about: dict[str, Any] = {"command": entry.name, "idempotency_key": entry.key}
+        if isinstance(command, Command):
+            about |= {"run_id": command.target_run, "lot_id": command.target_lot}
         match entry.answer:
-            case Outcome(run=run, state=state):
-                became = {
-                    "run_code": run.run_code or codes[run.id],
-                    "run_status": str(run.status),
-                    "current_step_index": run.current_step_index,
-                    "flow_version_id": str(run.flow_version_id) if run.flow_version_id else None,
-                }
-                return Verdict(CommandStatus.APPLIED, **about, state={**became, **state})
+            case Outcome() as outcome:
+                about["run_id"] = about.get("run_id") or (outcome.lots[0].run_id if outcome.lots else None)
+                return Verdict(CommandStatus.APPLIED, **about, state={**_became(outcome, codes), **outcome.state})
             case Rejected() | InvalidMessage() as refusal:
                 about |= {"code": refusal.code, "message": refusal.message}
                 return Verdict(CommandStatus.REJECTED, **about, state=refusal.facts)
@@ -127,6 +124,31 @@ class Record:
             answers.append(verdict.as_replay() if key in answered else verdict)
             answered.add(key)
         return answers
+
+
+def _became(outcome: Outcome, codes: Mapping[UUID, str]) -> dict[str, Any]:
+    """What an applied command's verdict says of the run, of the lot that it was about, and of the flow version."""
+    state: dict[str, Any] = {}
+    if (run := outcome.run) is not None:
+        state |= {
+            "run_code": run.run_code or codes[run.id],
+            "run_status": str(run.status),
+            "current_step_index": run.current_step_index,
+            "flow_version_id": str(run.flow_version_id) if run.flow_version_id else None,
+        }
+    elif outcome.lots:
+        lot = outcome.lots[0]
+        state |= {
+            "lot_code": lot.lot_code or codes[lot.id],
+            "lot_type": lot.lot_type and str(lot.lot_type),
+            "lot_status": str(lot.status),
+            "sku_type": lot.sku_type,
+            "left_kg": str(lot.left_kg),
+        }
+    if outcome.versions:
+        version = outcome.versions[-1]
+        state |= {"flow_version_id": str(version.id), "flow_version_status": str(version.status)}
+    return state
 
 
 def _fingerprint(row: ledger.Row | None, entry: Entry | None) -> bytes | None:

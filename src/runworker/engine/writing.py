@@ -2,148 +2,112 @@
 
 A batch may change one run several times (start, advance, advance). Every change is written, so that every move passes
 the database's guards and leaves its audit event; changes that do not build on each other share a statement. So the
-number of statements grows with the longest chain of changes of one run and not with the batch.
+number of statements grows with the longest chain of changes that build on each other and not with the batch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, DateTime, Integer, Numeric, Text, Update, Uuid, insert, select, update
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy import Connection
 
-from runworker.engine.database import given, rows_given
-from runworker.handlers.facts import Run, Step
-from runworker.models import ProductionRun, RunStepExecution
-
-_time = DateTime(timezone=True)
-
-_run = given(
-    id=Uuid(), run_code=Text(), flow_version_id=Uuid(), scenario_id=Uuid(), operator_id=Uuid(), started_by=Uuid(),
-    status=Text(), current_step_index=Integer(), daily_target_kg=Numeric(), started_at=_time, completed_at=_time,
-    ended_at=_time, idempotency_key=Uuid(), status_reason=Text(), command_key=Uuid(), from_status=Text(),
-)  # fmt: skip
-_step = given(
-    run_id=Uuid(), step_index=Integer(), node_id=Text(), status=Text(), started_at=_time, completed_at=_time,
-    operator_id=Uuid(), command_key=Uuid(), from_status=Text(),
-)  # fmt: skip
-
-_INSERT_RUNS = insert(ProductionRun).from_select(
-    [column.name for column in _run.c if column.name != "from_status"],
-    select(*(column for column in _run.c if column.name != "from_status")),
-    include_defaults=False,
-)
-_INSERT_STEPS = insert(RunStepExecution).from_select(
-    [column.name for column in _step.c if column.name != "from_status"],
-    select(*(column for column in _step.c if column.name != "from_status")),
-    include_defaults=False,
-)
-_UPDATE_RUNS = (
-    update(ProductionRun)
-    .where(ProductionRun.id == _run.c.id, ProductionRun.status == _run.c.from_status)
-    .values(
-        {
-            name: _run.c[name]
-            for name in (
-                "flow_version_id", "operator_id", "started_by", "status", "current_step_index", "started_at",
-                "completed_at", "ended_at", "status_reason", "command_key",
-            )
-        }
-    )
-)  # fmt: skip
-_UPDATE_STEPS = (
-    update(RunStepExecution)
-    .where(
-        RunStepExecution.run_id == _step.c.run_id,
-        RunStepExecution.step_index == _step.c.step_index,
-        RunStepExecution.status == _step.c.from_status,
-    )
-    .values({name: _step.c[name] for name in ("status", "started_at", "completed_at", "operator_id", "command_key")})
-)
+from runworker.engine import statements
+from runworker.engine.rows import link_row, lot_row, qc_row, run_row, step_row, version_row
+from runworker.engine.statements import Rows
+from runworker.handlers.facts import Outcome
+from runworker.states import FlowVersionStatus, LotStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run before and after one command. before is None for a new run."""
+    """Entities before and after one command. What is new is absent in `before`."""
 
     command_key: UUID
-    before: Run | None
-    after: Run
+    before: Outcome
+    after: Outcome
 
 
-def write_changes(connection: Connection, changes: Iterable[Change], run_codes: Mapping[UUID, str]) -> None:
-    """Write all changes, in waves in which no run occurs twice. run_codes: codes of new runs by run id."""
+def write_changes(connection: Connection, changes: Iterable[Change], codes: Mapping[UUID, str]) -> None:
+    """Write all changes, in waves in which no entity occurs twice. codes: of new runs and lots, by id.
+
+    Within a wave a run comes before its steps and lots, a lot before its genealogy, and that before its parents'
+    states: material is taken from lots that are still RELEASED.
+    """
     for wave in _waves(changes):
-        new_runs: list[dict[str, Any]] = []
-        changed_runs: list[dict[str, Any]] = []
-        new_steps: list[dict[str, Any]] = []
-        changed_steps: list[dict[str, Any]] = []
+        rows: defaultdict[str, Rows] = defaultdict(list)
         for change in wave:
-            (changed_runs if change.before else new_runs).append(_run_row(change, run_codes))
-            before = {step.step_index: step for step in change.before.steps} if change.before else {}
-            for step in change.after.steps:
-                if step.step_index not in before:
-                    new_steps.append(_step_row(change, step, None))
-                elif step != before[step.step_index]:
-                    changed_steps.append(_step_row(change, step, before[step.step_index]))
-        _execute(connection, _INSERT_RUNS, new_runs)
-        _execute(connection, _UPDATE_RUNS, changed_runs)
-        _execute(connection, _INSERT_STEPS, new_steps)
-        _execute(connection, _UPDATE_STEPS, changed_steps)
+            _add_versions(change, rows)
+            _add_run(change, rows, codes)
+            _add_lots(change, rows, codes)
+        for name, statement in statements.IN_ORDER.items():
+            statements.execute(connection, statement, rows[name])
 
 
 def _waves(changes: Iterable[Change]) -> list[list[Change]]:
     waves: list[list[Change]] = []
-    changes_so_far: dict[UUID, int] = {}
+    written: dict[UUID, int] = {}
+    leaned_on: dict[UUID, int] = {}
     for change in changes:
-        number = changes_so_far.get(change.after.id, 0)
-        changes_so_far[change.after.id] = number + 1
-        if number == len(waves):
+        ids, beside = change.after.changed_ids, _beside(change.after)
+        number = max(
+            [
+                0,
+                *(written[id_] + 1 for id_ in ids if id_ in written),
+                *(leaned_on[id_] + 1 for id_ in ids if id_ in leaned_on),
+                *(written[id_] for id_ in beside if id_ in written),
+            ]
+        )
+        written |= dict.fromkeys(ids, number)
+        leaned_on |= {id_: max(number, leaned_on.get(id_, 0)) for id_ in beside}
+        while number >= len(waves):
             waves.append([])
         waves[number].append(change)
     return waves
 
 
-def _run_row(change: Change, run_codes: Mapping[UUID, str]) -> dict[str, Any]:
-    run = change.after
-    return {
-        "id": run.id,
-        "run_code": run.run_code or run_codes[run.id],
-        "flow_version_id": run.flow_version_id,
-        "scenario_id": run.scenario_id,
-        "operator_id": run.operator_id,
-        "started_by": run.started_by,
-        "status": str(run.status),
-        "current_step_index": run.current_step_index,
-        "daily_target_kg": run.daily_target_kg,
-        "started_at": run.started_at,
-        "completed_at": run.completed_at,
-        "ended_at": run.ended_at,
-        "idempotency_key": run.idempotency_key,
-        "status_reason": run.status_reason,
-        "command_key": change.command_key,
-        "from_status": str(change.before.status) if change.before else None,
-    }
+def _beside(outcome: Outcome) -> set[UUID]:
+    """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
+
+    The runs of the lots, the children of genealogy, and the children of lots that are finished. Within a wave each of
+    these is written first, or by the same statement.
+    """
+    runs = {lot.run_id for lot in outcome.lots if lot.run_id is not None}
+    finished = (lot.children for lot in outcome.lots if lot.status is LotStatus.FINISHED)
+    children = {link.child_id for link in outcome.links}.union(*finished)
+    return (runs | children) - outcome.changed_ids
 
 
-def _step_row(change: Change, step: Step, before: Step | None) -> dict[str, Any]:
-    return {
-        "run_id": change.after.id,
-        "step_index": step.step_index,
-        "node_id": step.node_id,
-        "status": str(step.status),
-        "started_at": step.started_at,
-        "completed_at": step.completed_at,
-        "operator_id": step.operator_id,
-        "command_key": change.command_key,
-        "from_status": str(before.status) if before else None,
-    }
+def _add_versions(change: Change, rows: Mapping[str, Rows]) -> None:
+    before = {version.id: version for version in change.before.versions}
+    for version in change.after.versions:
+        # Whoever leaves makes room first: a flow has one PUBLISHED version at any moment.
+        leaves = version.status is FlowVersionStatus.DEPRECATED
+        rows["leaving versions" if leaves else "changed versions"].append(
+            version_row(version, before[version.id], change.command_key)
+        )
 
 
-def _execute(connection: Connection, statement: Insert | Update, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
+def _add_run(change: Change, rows: Mapping[str, Rows], codes: Mapping[UUID, str]) -> None:
+    run, before = change.after.run, change.before.run
+    if run is None:
         return
-    result = connection.execute(statement, rows_given(rows))
-    if isinstance(statement, Update) and result.rowcount != len(rows):
-        raise RuntimeError(f"{result.rowcount} of {len(rows)} locked rows were still in the state they were read in")
+    rows["changed runs" if before else "new runs"].append(run_row(run, before, change.command_key, codes))
+    steps_before = {step.step_index: step for step in before.steps} if before else {}
+    for step in run.steps:
+        was = steps_before.get(step.step_index)
+        if step != was:
+            rows["changed steps" if was else "new steps"].append(step_row(run, step, was, change.command_key))
+
+
+def _add_lots(change: Change, rows: Mapping[str, Rows], codes: Mapping[UUID, str]) -> None:
+    before = {lot.id: lot for lot in change.before.lots}
+    for lot in change.after.lots:
+        was = before.get(lot.id)
+        if was is None:
+            rows["new lots"].append(lot_row(lot, None, change.command_key, codes))
+        elif (lot.status, lot.temperature_c, lot.status_reason) != (was.status, was.temperature_c, was.status_reason):
+            rows["changed lots"].append(lot_row(lot, was, change.command_key, codes))
+    rows["links"].extend(link_row(link) for link in change.after.links)
+    if change.after.qc_record is not None:
+        rows["qc decisions"].append(qc_row(change.after.qc_record))

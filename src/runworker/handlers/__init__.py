@@ -3,9 +3,11 @@
 from runworker.commands import Command
 from runworker.errors import Code, Rejected
 from runworker.handlers.facts import Facts, Outcome
-from runworker.handlers.runs import HANDLERS as _RUN_HANDLERS
+from runworker.handlers.flows import FLOW_HANDLERS
+from runworker.handlers.lots import LOT_HANDLERS
+from runworker.handlers.runs import RUN_HANDLERS
 
-_HANDLERS = {**_RUN_HANDLERS}
+_HANDLERS = {**RUN_HANDLERS, **LOT_HANDLERS, **FLOW_HANDLERS}
 
 
 def handle(command: Command, facts: Facts) -> Outcome:

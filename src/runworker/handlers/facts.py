@@ -1,18 +1,21 @@
 """What a handler sees and gives back: small frozen objects, as loaded from the database.
 
-A handler never changes a fact. It returns the entity as it shall be, and the engine writes the difference.
+A handler never changes a fact. It returns the entities as they shall be, and the engine writes the difference.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from runworker.errors import Rejected
 from runworker.plan import Plan
-from runworker.states import FlowVersionStatus, RunStatus, StepExecutionStatus, UserRole
+from runworker.states import Decision, FlowVersionStatus, LotStatus, LotType, RunStatus, StepExecutionStatus, UserRole
+
+_RUN_CODE: Final = re.compile(r"^RUN-\d{8}-([A-Z]{4})-\d{4,}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Run:
     current_step_index: int
     started_at: datetime
     run_code: str | None = None
-    site_code: str | None = None
+    new_at_site: str | None = None
     scenario_id: UUID | None = None
     operator_id: UUID | None = None
     started_by: UUID | None = None
@@ -53,31 +56,125 @@ class Run:
         """Indices of the steps that the plan has, ascending. Meaningful while the run is not aborted."""
         return tuple(step.step_index for step in self.steps if step.status is not StepExecutionStatus.SKIPPED)
 
+    @property
+    def site_code(self) -> str | None:
+        """The plant site, as the run's code has it; None where a legacy code has none."""
+        found = _RUN_CODE.match(self.run_code) if self.run_code else None
+        return found[1] if found else self.new_at_site
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """One row of lots, and what has been taken from it. lot_code is None until the engine gives one.
+
+    taken_kg: what its children took, in kilograms. children: their ids, as far as the command at hand needs them.
+    """
+
+    id: UUID
+    lot_code: str | None
+    lot_type: LotType | None
+    status: LotStatus
+    run_id: UUID | None
+    step_index: int | None
+    weight_kg: Decimal | None
+    temperature_c: Decimal | None = None
+    sku_type: str | None = None
+    supplier_id: UUID | None = None
+    operator_id: UUID | None = None
+    status_reason: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    new_at_site: str | None = None
+    taken_kg: Decimal = Decimal(0)
+    children: frozenset[UUID] = frozenset()
+
+    @property
+    def left_kg(self) -> Decimal:
+        """What can still be taken, in kilograms; nothing of a legacy lot that was never weighed."""
+        return (self.weight_kg or Decimal(0)) - self.taken_kg
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Material that went from a parent lot into a child lot."""
+
+    parent_id: UUID
+    child_id: UUID
+    quantity_used_kg: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class QcRecord:
+    """One row of qc_decisions; its id is the command's key."""
+
+    id: UUID
+    lot_id: UUID
+    qc_gate_id: UUID | None
+    operator_id: UUID
+    decision: Decision
+    notes: str | None
+    temperature_c: Decimal | None
+    digital_signature: str | None
+    decided_at: datetime
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """A flow version: its state, and its plan or the rejection that reading the graph ended in."""
 
     id: UUID
+    flow_definition_id: UUID
     status: FlowVersionStatus
     version_num: int
     plan: Plan | Rejected
+    reviewed_by: UUID | None = None
+    published_by: UUID | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the plant may configure: the site of runs that name none, and how long finished runs are kept at hand."""
+
+    default_site_code: str
+    retention: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a batch's handlers may know. now: when the batch began, UTC, by the database's clock."""
+    """All that a batch's handlers may know. now: when the batch began, UTC, by the database's clock.
+
+    plans: of the versions that runs are pinned to, where a command needs them. lots_of_run: ids of the lots of a run,
+    for commands that look at all of them. unfinished_runs: how many are pinned to a version, where a command asks.
+    """
 
     now: datetime
-    default_site_code: str
+    rules: Rules
     users: Mapping[UUID, UserRole]
     versions: Mapping[UUID, Version]
+    plans: Mapping[UUID, Plan | Rejected]
     runs: Mapping[UUID, Run]
+    lots: Mapping[UUID, Lot]
+    lots_of_run: Mapping[UUID, Collection[UUID]]
+    unfinished_runs: Mapping[UUID, int]
+
+    def lots_of(self, run_id: UUID) -> list[Lot]:
+        """The run's lots that were loaded."""
+        return [self.lots[lot_id] for lot_id in self.lots_of_run.get(run_id, ())]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run as the command leaves it, and what the verdict says besides the run's own state."""
+    """Entities as a command leaves them, new ones included, and what the verdict says besides."""
 
-    run: Run
+    run: Run | None = None
+    lots: tuple[Lot, ...] = ()
+    links: tuple[Link, ...] = ()
+    qc_record: QcRecord | None = None
+    versions: tuple[Version, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changed_ids(self) -> set[UUID]:
+        """Ids of everything that the command touched."""
+        ids = {lot.id for lot in self.lots} | {version.id for version in self.versions}
+        return ids | {self.run.id} if self.run else ids

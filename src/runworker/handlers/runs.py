@@ -1,26 +1,42 @@
-"""Use cases of production runs. Rules: the domain reference, "Production run".
-
-Turn before state: a command that comes too early waits whatever state the run is in, so that commands whose order the
-plan gives end the same in whatever order they arrive. A command whose turn it is, is judged at once.
-"""
+"""Use cases of production runs. Rules: the domain reference, "Production run"."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from runworker.commands import AbortRun, AdvanceStep, Command, CompleteRun, HoldRun, ResumeRun, StartRun
-from runworker.errors import Code, NotYet, Rejected
-from runworker.handlers.facts import Facts, Outcome, Run, Step, Version
+from runworker.commands import (
+    AbortRun,
+    AdvanceStep,
+    ArchiveRun,
+    Command,
+    CompleteRun,
+    HoldRun,
+    ResumeRun,
+    RollbackStep,
+    StartRun,
+)
+from runworker.errors import Code, Rejected
+from runworker.handlers.facts import Facts, Lot, Outcome, Run, Step, Version
+from runworker.handlers.lots import can_finish
+from runworker.handlers.turns import (
+    before_its_turn,
+    existing_run,
+    in_turn_to_advance,
+    must_be_running,
+    operator_of,
+    started_run,
+)
 from runworker.plan import SKIPPED_NODE_ID, Plan
-from runworker.states import RUN_MOVES, FlowVersionStatus, RunStatus, StepExecutionStatus
+from runworker.states import RUN_MOVES, FlowVersionStatus, LotStatus, RunStatus, StepExecutionStatus
 
-_FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.ABORTED, RunStatus.ARCHIVED})
+_BLOCKING_WITH_GATE: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.HOLD})
+_BLOCKING_WITHOUT_GATE: Final = frozenset({LotStatus.HOLD})
 
 
 def start_run(command: StartRun, facts: Facts) -> Outcome:
     """Pin the run to its version, write all its steps and begin step 0."""
-    _known_operator(command.operator_id, facts)
+    operator_id = operator_of(command.operator_id, command.issued_by, facts)
     existing = facts.runs.get(command.target_run)
     if existing is not None and existing.status is not RunStatus.IDLE:
         raise Rejected(
@@ -41,7 +57,7 @@ def start_run(command: StartRun, facts: Facts) -> Outcome:
         flow_version_id=version.id,
         current_step_index=0,
         started_at=facts.now,
-        site_code=command.site_code or facts.default_site_code,
+        new_at_site=command.site_code or facts.rules.default_site_code,
         scenario_id=command.scenario_id,
         daily_target_kg=command.daily_target_kg,
         idempotency_key=command.idempotency_key,
@@ -55,19 +71,42 @@ def start_run(command: StartRun, facts: Facts) -> Outcome:
         operator_id=command.operator_id or base.operator_id or command.issued_by,
         steps=_steps_of(version.plan),
     )
-    return Outcome(
-        _begin_step(run, 0, command.operator_id or command.issued_by, facts), {"version_num": version.version_num}
-    )
+    return Outcome(_begin_step(run, 0, operator_id, facts), state={"version_num": version.version_num})
 
 
 def advance_step(command: AdvanceStep, facts: Facts) -> Outcome:
     """Finish the current step and begin the planned one after it."""
-    _known_operator(command.operator_id, facts)
-    run = _started(command.run_id, facts)
-    _in_turn(run, command.to_step_index)
-    _must_be_running(run)
-    run = _finish_step(run, facts)
-    return Outcome(_begin_step(run, command.to_step_index, command.operator_id or command.issued_by, facts))
+    operator_id = operator_of(command.operator_id, command.issued_by, facts)
+    run = started_run(command.run_id, facts)
+    in_turn_to_advance(run, command.to_step_index)
+    must_be_running(run)
+    _quality_done(run, facts)
+    return Outcome(_begin_step(_finish_step(run, facts), command.to_step_index, operator_id, facts))
+
+
+def rollback_step(command: RollbackStep, facts: Facts) -> Outcome:
+    """Go back to an earlier planned step; the steps after it are to be done again."""
+    run = started_run(command.run_id, facts)
+    target = command.to_step_index
+    if target not in run.planned or target >= run.current_step_index:
+        raise Rejected(
+            Code.STEP_NOT_BEHIND,
+            f"run {run.id} is at step {run.current_step_index}; it goes back to one of "
+            f"{[index for index in run.planned if index < run.current_step_index]}, not to {target}",
+        )
+    ahead = [lot for lot in facts.lots_of(run.id) if _is_live_beyond(lot, target)]
+    if ahead:
+        raise Rejected(
+            Code.LIVE_LOTS_AHEAD, f"{len(ahead)} live lots belong to steps after {target}", lots=_codes(ahead)
+        )
+    steps = tuple(
+        replace(step, status=StepExecutionStatus.PENDING, started_at=None, completed_at=None, operator_id=None)
+        if step.step_index > target and step.status is not StepExecutionStatus.SKIPPED
+        else step
+        for step in run.steps
+    )
+    run = replace(run, steps=steps, status_reason=command.reason)
+    return Outcome(_begin_step(_with_step(run, target, completed_at=None), target, command.issued_by, facts))
 
 
 def hold_run(command: HoldRun, facts: Facts) -> Outcome:
@@ -77,21 +116,27 @@ def hold_run(command: HoldRun, facts: Facts) -> Outcome:
 
 def resume_run(command: ResumeRun, facts: Facts) -> Outcome:
     """Go on after a hold."""
-    run = _existing(command.run_id, facts)
+    run = existing_run(command.run_id, facts)
     if run.status is not RunStatus.HOLD:
         _illegal(run, RunStatus.RUNNING, "only a run on HOLD is resumed")
     return Outcome(replace(run, status=RunStatus.RUNNING, status_reason=command.resolution))
 
 
 def complete_run(command: CompleteRun, facts: Facts) -> Outcome:
-    """Finish the last step and the run."""
-    run = _started(command.run_id, facts)
+    """Finish the last step, the run, and its lots, last ones first."""
+    run = started_run(command.run_id, facts)
     last = run.planned[-1]
     if run.current_step_index != last:
-        raise _before_its_turn(run, f"step {last}, the plan's last", last)
-    _must_be_running(run)
+        raise before_its_turn(run, f"step {last}, the plan's last", last)
+    must_be_running(run)
+    _quality_done(run, facts)
     run = _finish_step(run, facts)
-    return Outcome(replace(run, status=RunStatus.COMPLETED, completed_at=facts.now, ended_at=facts.now))
+    finished = _finished_lots(run, facts)
+    return Outcome(
+        replace(run, status=RunStatus.COMPLETED, completed_at=facts.now, ended_at=facts.now),
+        lots=finished,
+        state={"lots_finished": len(finished)},
+    )
 
 
 def abort_run(command: AbortRun, facts: Facts) -> Outcome:
@@ -104,19 +149,27 @@ def abort_run(command: AbortRun, facts: Facts) -> Outcome:
     return Outcome(replace(run, ended_at=facts.now, status_reason=command.reason, steps=steps))
 
 
-HANDLERS: Mapping[type[Command], Callable[[Any, Facts], Outcome]] = {
+def archive_run(command: ArchiveRun, facts: Facts) -> Outcome:
+    """Put a finished run away, once its retention has passed."""
+    run = _moved(command.run_id, RunStatus.ARCHIVED, facts)
+    if run.ended_at is not None and run.ended_at + facts.rules.retention > facts.now:
+        raise Rejected(
+            Code.RETENTION_NOT_PASSED,
+            f"run {run.id} ended at {run.ended_at:%Y-%m-%d %H:%M}; it is kept for {facts.rules.retention.days} days",
+        )
+    return Outcome(run)
+
+
+RUN_HANDLERS: Mapping[type[Command], Callable[[Any, Facts], Outcome]] = {
     StartRun: start_run,
     AdvanceStep: advance_step,
+    RollbackStep: rollback_step,
     HoldRun: hold_run,
     ResumeRun: resume_run,
     CompleteRun: complete_run,
     AbortRun: abort_run,
+    ArchiveRun: archive_run,
 }
-
-
-def _known_operator(operator_id: UUID | None, facts: Facts) -> None:
-    if operator_id is not None and operator_id not in facts.users:
-        raise Rejected(Code.UNKNOWN_USER, f"operator_id {operator_id} names no user")
 
 
 def _published(version_id: UUID, facts: Facts) -> Version:
@@ -137,62 +190,48 @@ def _steps_of(plan: Plan) -> tuple[Step, ...]:
     return tuple(sorted(planned + skipped, key=lambda step: step.step_index))
 
 
-def _existing(run_id: UUID, facts: Facts) -> Run:
-    run = facts.runs.get(run_id)
-    if run is None:
-        raise NotYet(f"run {run_id} does not exist yet", waiting_for={"run_id": str(run_id)}, wakes_on=(run_id,))
-    return run
-
-
-def _started(run_id: UUID, facts: Facts) -> Run:
-    """The run, begun and not finished, with a plan to follow."""
-    run = _existing(run_id, facts)
-    if run.status is RunStatus.IDLE:
-        raise NotYet(
-            f"run {run_id} has not been started yet",
-            waiting_for={"run_id": str(run_id), "run_status": str(RunStatus.RUNNING)},
-            wakes_on=(run_id,),
-        )
-    if run.status in _FINISHED:
-        raise Rejected(Code.RUN_NOT_RUNNING, f"run {run_id} is {run.status}", run_status=str(run.status))
-    if not run.planned:
+def _quality_done(run: Run, facts: Facts) -> None:
+    """Refuse to leave a step whose lots quality control is not done with."""
+    blocking = _BLOCKING_WITH_GATE if _has_gate(run, facts) else _BLOCKING_WITHOUT_GATE
+    open_lots = [
+        lot for lot in facts.lots_of(run.id) if lot.step_index == run.current_step_index and lot.status in blocking
+    ]
+    if open_lots:
         raise Rejected(
-            Code.RUN_NOT_PINNED, f"run {run_id} is a legacy run without a plan; it can be held or aborted only"
+            Code.QC_PENDING,
+            f"{len(open_lots)} lots of step {run.current_step_index} wait for quality control",
+            lots=_codes(open_lots),
         )
-    return run
 
 
-def _in_turn(run: Run, target: int) -> None:
-    if target not in run.planned:
-        raise Rejected(
-            Code.STEP_NOT_PLANNED, f"the plan of run {run.id} has no step {target}; it has {list(run.planned)}"
-        )
-    if target <= run.current_step_index:
-        raise Rejected(
-            Code.STEP_ALREADY_PASSED,
-            f"run {run.id} is at step {run.current_step_index}; step {target} lies behind it",
-            current_step_index=run.current_step_index,
-        )
-    before = max(index for index in run.planned if index < target)
-    if before != run.current_step_index:
-        raise _before_its_turn(run, f"step {before}", before)
+def _has_gate(run: Run, facts: Facts) -> bool:
+    plan = facts.plans.get(run.flow_version_id) if run.flow_version_id else None
+    if plan is None or isinstance(plan, Rejected):
+        return True  # a plan that cannot be read any more opens no gate
+    step = plan.step(run.current_step_index)
+    return step is None or step.has_gate
 
 
-def _before_its_turn(run: Run, where: str, step_index: int) -> NotYet:
-    return NotYet(
-        f"run {run.id} is at step {run.current_step_index} and has to reach {where} first",
-        waiting_for={"run_id": str(run.id), "current_step_index": step_index},
-        wakes_on=(run.id,),
-    )
+def _is_live_beyond(lot: Lot, step_index: int) -> bool:
+    return lot.step_index is not None and lot.step_index > step_index and lot.status is not LotStatus.REJECTED
 
 
-def _must_be_running(run: Run) -> None:
-    if run.status is RunStatus.HOLD:
-        raise Rejected(Code.RUN_ON_HOLD, f"run {run.id} is on HOLD: {run.status_reason or 'no reason recorded'}")
+def _finished_lots(run: Run, facts: Facts) -> tuple[Lot, ...]:
+    lots = dict(facts.lots)
+    finished = []
+    for lot in sorted(facts.lots_of(run.id), key=lambda lot: lot.step_index or 0, reverse=True):
+        if can_finish(lot, lots):
+            lots[lot.id] = replace(lot, status=LotStatus.FINISHED)
+            finished.append(lots[lot.id])
+    return tuple(finished)
+
+
+def _codes(lots: list[Lot]) -> list[str]:
+    return sorted(lot.lot_code or str(lot.id) for lot in lots)[:20]
 
 
 def _moved(run_id: UUID, target: RunStatus, facts: Facts) -> Run:
-    run = _existing(run_id, facts)
+    run = existing_run(run_id, facts)
     if target not in RUN_MOVES[run.status]:
         allowed = [str(status) for status, targets in RUN_MOVES.items() if target in targets]
         _illegal(run, target, f"it has to be {' or '.join(allowed)}")

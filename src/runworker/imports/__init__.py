@@ -4,7 +4,7 @@ Not hot, so each use case is a plain function over an ORM session whose transact
 """
 
 from runworker.imports.files import FlowFile, canonical_flow, named, read_flow_file
-from runworker.imports.flows import ImportedFlow, import_flow
+from runworker.imports.flows import ImportedFlow, discard_draft, import_flow
 from runworker.imports.refusal import ImportRefused
 from runworker.imports.users import add_user, find_user, require_role
 
@@ -14,6 +14,7 @@ __all__ = [
     "ImportedFlow",
     "add_user",
     "canonical_flow",
+    "discard_draft",
     "find_user",
     "import_flow",
     "named",

@@ -67,6 +67,23 @@ def import_flow(session: Session, file: FlowFile, *, email: str, publish: bool) 
     return ImportedFlow(flow.id, version.id, version.version_num, status, superseded)
 
 
+def discard_draft(session: Session, version_id: UUID, *, email: str) -> int:
+    """Delete a version that is still a DRAFT. Returns its number.
+
+    Raises Rejected: UNKNOWN_FLOW_VERSION, FLOW_VERSION_IMMUTABLE for one that is no DRAFT, and for who asks.
+    """
+    require_role(find_user(session, email), MAY_DRAFT, "discarding a draft")
+    version = session.scalars(select(FlowVersion).where(FlowVersion.id == version_id).with_for_update()).one_or_none()
+    if version is None:
+        raise Rejected(Code.UNKNOWN_FLOW_VERSION, f"no flow version has the id {version_id}")
+    if version.status != FlowVersionStatus.DRAFT:
+        raise Rejected(
+            Code.FLOW_VERSION_IMMUTABLE, f"flow version {version_id} is {version.status}; only a DRAFT is discarded"
+        )
+    session.delete(version)
+    return version.version_num
+
+
 def _flow_named(session: Session, name: dict[str, str], description: str | None, user: User) -> FlowDefinition:
     named = select(FlowDefinition).where(FlowDefinition.name == name).order_by(FlowDefinition.created_at)
     found = session.scalars(named.with_for_update()).all()

@@ -39,6 +39,7 @@ class Lot(Base):
         CheckConstraint("step_index IS NULL OR (step_index >= 0 AND step_index <= 10)", name="step_index_range"),
         CheckConstraint(one_of("status", LotStatus), name="status"),
         CheckConstraint(one_of("sku_type", ("15", "30")), name="sku_type"),
+        CheckConstraint("char_length(status_reason) <= 700", name="status_reason"),
         Index("idx_lots_step_index", "step_index"),
         Index("idx_lots_status", "status"),
         Index("idx_lots_production_run", "production_run_id"),
@@ -60,6 +61,8 @@ class Lot(Base):
     supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey("suppliers.id"))
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict, server_default=text("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
+    status_reason: Mapped[str | None]
+    """Why the lot is as it is: notes of its last quality decision, resolution or reason."""
     command_key: Mapped[UUID | None]
     """The command that last changed this row; NULL when it was changed by hand."""
 

@@ -1,11 +1,13 @@
 """Upkeep beside the pool: what has to happen although no message asks for it.
 
 A thread of the worker's main process takes in commands that upstreams put into the ledger, expires what waited too
-long, seals the audit trail and moves unreadable items to dead_letters. It needs PostgreSQL only: with Redis gone,
-commands in the ledger are still applied. Every worker does this; the database sees to it that once is enough.
+long, archives old runs, seals the audit trail and moves unreadable items to dead_letters. It needs PostgreSQL only:
+with Redis gone, commands in the ledger are still applied. Every worker does this; the database sees to it that once is
+enough.
 """
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -13,6 +15,7 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from runworker.engine.archiving import archive_finished_runs
 from runworker.engine.dead_letters import Letter
 from runworker.engine.failures import is_passing
 from runworker.engine.sealing import seal
@@ -50,7 +53,7 @@ class Upkeep(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while not self._stopping.wait(self._app.settings.sweep_seconds):
-            for duty in (self._app.engine.sweep, self._seal, self._collect_unreadable):
+            for duty in (self._app.engine.sweep, self._archive, self._seal, self._collect_unreadable):
                 try:
                     duty()
                 except Exception as error:
@@ -58,6 +61,10 @@ class Upkeep(bootsteps.StartStopStep):
                         _log.warning("upkeep.postponed", duty=duty.__name__, error=str(error))
                     else:
                         _log.exception("upkeep.failed", duty=duty.__name__)
+
+    def _archive(self) -> None:
+        retention = timedelta(days=self._app.settings.archive_after_days)
+        archive_finished_runs(self._app.engine.database, retention)
 
     def _seal(self) -> None:
         seal(self._app.engine.database)

@@ -11,6 +11,9 @@ INSERT INTO lots (lot_code, sku_type) VALUES ('new', '45');
 -- refused: uq_lots_lot_code
 INSERT INTO lots (lot_code) VALUES ('RAW-1');
 
+-- refused: ck_lots_status_reason
+UPDATE lots SET status_reason = repeat('x', 701) WHERE lot_code = 'RAW-1';
+
 -- refused: guard_lots_insert
 INSERT INTO lots (lot_code, status) VALUES ('new', 'RELEASED');
 
@@ -18,24 +21,95 @@ INSERT INTO lots (lot_code, status) VALUES ('new', 'RELEASED');
 UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-1';
 
 -- refused: guard_lots_move (RELEASED to FINISHED, no shipment)
-UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1';
-UPDATE lots SET status = 'FINISHED' WHERE lot_code = 'RAW-1';
+UPDATE lots SET status = 'FINISHED' WHERE lot_code = 'RAW-2';
 
 -- refused: guard_lots_move (made a shipment in order to be finished)
-UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1';
-UPDATE lots SET status = 'FINISHED', lot_type = 'SHIP' WHERE lot_code = 'RAW-1';
+UPDATE lots SET status = 'FINISHED', lot_type = 'SHIP' WHERE lot_code = 'RAW-2';
+
+-- refused: guard_lots_consumed
+UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'SKW30-2';
+
+-- refused: guard_lots_unfinished_children
+UPDATE lots SET status = 'FINISHED' WHERE lot_code = 'consumed';
+
+-- refused: guard_lots_legacy_type (SKW)
+INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'SKW');
+
+-- refused: guard_lots_legacy_type (FRZ)
+INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'FRZ');
+
+-- refused: guard_lots_legacy_type (FG)
+INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'FG');
+
+-- refused: guard_lots_sku (the other)
+INSERT INTO lots (lot_code, lot_type, sku_type) VALUES ('new', 'SKW15', '30');
+
+-- refused: guard_lots_sku (none)
+INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'FG30');
+
+-- refused: guard_lots_sku (changed)
+INSERT INTO lots (lot_code, lot_type, sku_type) VALUES ('new', 'FG30', '30');
+UPDATE lots SET sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lots_weight (none)
+INSERT INTO lots (lot_code, weight_kg) VALUES ('new', 0);
+
+-- refused: guard_lots_weight (below zero)
+INSERT INTO lots (lot_code, weight_kg) VALUES ('new', -1);
+
+-- refused: guard_lots_weight (no number)
+UPDATE lots SET weight_kg = 'NaN' WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_identity (code)
+UPDATE lots SET lot_code = 'renamed' WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_identity (id)
+UPDATE lots SET id = gen_random_uuid() WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_identity (type)
+UPDATE lots SET lot_type = 'DEB' WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_identity (run)
+UPDATE lots SET production_run_id = md5('held')::uuid WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_identity (run, before the plant has registered the lot)
+UPDATE lots SET production_run_id = NULL WHERE lot_code = 'DEB-1';
+
+-- refused: guard_lots_frozen (weight of a CONSUMED lot)
+UPDATE lots SET weight_kg = 11 WHERE lot_code = 'consumed';
+
+-- refused: guard_lots_frozen (step of a FINISHED lot)
+UPDATE lots SET step_index = 9 WHERE lot_code = 'finished';
+
+-- refused: guard_lots_frozen (SKU of a FINISHED lot)
+UPDATE lots SET sku_type = '15' WHERE lot_code = 'finished';
+
+-- refused: guard_lots_frozen (supplier of a REJECTED lot)
+UPDATE lots SET supplier_id = md5('supplier')::uuid WHERE lot_code = 'rejected';
+
+-- refused: guard_lots_frozen (weight, while it is REJECTED)
+UPDATE lots SET status = 'REJECTED', weight_kg = 11 WHERE lot_code = 'on hold';
+
+-- refused: guard_lots_linked (step of a parent)
+UPDATE lots SET step_index = 9 WHERE lot_code = 'RAW-2';
+
+-- refused: guard_lots_linked (SKU of a child)
+UPDATE lots SET sku_type = NULL WHERE lot_code = 'SHIP-2';
+
+-- refused: guard_lots_taken
+UPDATE lots SET weight_kg = 2.49 WHERE lot_code = 'RAW-2';
+
+-- refused: guard_lots_taken (no weight)
+UPDATE lots SET weight_kg = NULL WHERE lot_code = 'RAW-2';
+
+-- refused: guard_lots_delete
+DELETE FROM lots WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_delete (FINISHED)
+DELETE FROM lots WHERE lot_code = 'finished';
 
 -- refused: guard_lots_truncate
 TRUNCATE lots CASCADE;
-
--- refused: guard_lot_genealogy_truncate
-TRUNCATE lot_genealogy;
-
--- refused: guard_qc_decisions_truncate
-TRUNCATE qc_decisions;
-
--- refused: ck_qc_decisions_decision
-INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('raw lot')::uuid, 'MAYBE');
 
 -- refused: uq_suppliers_code
 INSERT INTO suppliers (code, name) VALUES ('FARM', 'Another farm');

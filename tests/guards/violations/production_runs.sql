@@ -8,7 +8,7 @@ UPDATE production_runs SET current_step_index = 11 WHERE run_code = 'running';
 
 -- refused: ck_production_runs_step_index (behind its guard, below)
 ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
-UPDATE production_runs SET current_step_index = -1 WHERE run_code = 'running';
+UPDATE production_runs SET current_step_index = -1 WHERE run_code = 'held';
 
 -- refused: ck_production_runs_times (RUNNING and ended)
 UPDATE production_runs SET ended_at = now() WHERE run_code = 'running';
@@ -151,6 +151,22 @@ UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at 
 -- refused: guard_production_runs_unfinished (no steps at all)
 INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'RUNNING');
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'new';
+
+-- refused: guard_production_runs_quality (advanced)
+INSERT INTO lots (lot_code, status, step_index, production_run_id)
+VALUES ('new', 'QUARANTINE', 1, md5('running')::uuid);
+UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
+
+-- refused: guard_production_runs_quality (completed)
+INSERT INTO lots (lot_code, status, step_index, production_run_id)
+VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid);
+UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
+WHERE run_code = 'at last step';
+
+-- refused: guard_production_runs_live_lots
+UPDATE production_runs SET current_step_index = 0 WHERE run_code = 'running';
 
 -- refused: guard_production_runs_delete
 DELETE FROM production_runs WHERE run_code = 'completed';

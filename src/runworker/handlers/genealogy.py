@@ -1,0 +1,69 @@
+"""What may be made of what: rules between a parent lot and its child."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from runworker.errors import Code, Rejected
+from runworker.handlers.facts import Facts, Lot, Run
+from runworker.states import LotStatus, LotType, RunStatus
+
+_INHERITING = frozenset({LotType.PAL, LotType.SHIP})
+
+
+def consumed(parent: Lot, child: Lot, quantity_kg: Decimal, run: Run | None, facts: Facts, *, final: bool) -> Lot:
+    """The parent after `quantity_kg` of it went into the child; CONSUMED when nothing is left or `final`.
+
+    run: the child's. Raises Rejected where a rule forbids it.
+    """
+    if parent.status is not LotStatus.RELEASED:
+        raise Rejected(
+            Code.PARENT_NOT_RELEASED,
+            f"parent {parent.id} is {parent.status}; only RELEASED lots are used",
+            lot_status=str(parent.status),
+        )
+    if parent.step_index is not None and child.step_index is not None and parent.step_index >= child.step_index:
+        raise Rejected(
+            Code.PARENT_NOT_EARLIER,
+            f"parent {parent.id} is of step {parent.step_index}, not of one before the child's step {child.step_index}",
+        )
+    _same_place(parent, run, facts)
+    if quantity_kg > parent.left_kg:
+        raise Rejected(
+            Code.QUANTITY_EXCEEDS_LEFT,
+            f"{quantity_kg} kg wanted of parent {parent.id}; {parent.left_kg} kg of {parent.weight_kg} kg are left",
+            left_kg=str(parent.left_kg),
+        )
+    taken = replace(parent, taken_kg=parent.taken_kg + quantity_kg, children=parent.children | {child.id})
+    return replace(taken, status=LotStatus.CONSUMED) if final or taken.left_kg == 0 else taken
+
+
+def sku_of_child(child: Lot, parents: Sequence[Lot]) -> str | None:
+    """The child's SKU: of its type, or of its parents where it inherits. Raises Rejected where SKUs would mix."""
+    skus = sorted({sku for parent in parents if (sku := _sku(parent))})
+    own = _sku(child)
+    if own is not None and any(sku != own for sku in skus):
+        raise Rejected(Code.SKU_MIXED, f"a lot of SKU {own} takes no parents of SKU {', '.join(skus)}")
+    if child.lot_type is LotType.PAL and len(skus) > 1:
+        raise Rejected(Code.SKU_MIXED, f"a pallet holds one SKU; its parents are of {' and '.join(skus)}")
+    if own is None and child.lot_type in _INHERITING and len(skus) == 1:
+        return skus[0]
+    return own
+
+
+def _sku(lot: Lot) -> str | None:
+    # A type that names its SKU tells it also where another system left the column empty.
+    of_type = lot.lot_type[-2:] if lot.lot_type is not None and lot.lot_type.endswith(("15", "30")) else None
+    return lot.sku_type or of_type
+
+
+def _same_place(parent: Lot, run: Run | None, facts: Facts) -> None:
+    home = facts.runs.get(parent.run_id) if parent.run_id else None
+    if home is None or run is None:
+        return
+    if home.status is RunStatus.ARCHIVED:
+        raise Rejected(Code.PARENT_RUN_ARCHIVED, f"parent {parent.id} belongs to run {home.id}, which is ARCHIVED")
+    if home.site_code and run.site_code and home.site_code != run.site_code:
+        raise Rejected(
+            Code.PARENT_OTHER_SITE, f"parent {parent.id} is at {home.site_code}, the child at {run.site_code}"
+        )

@@ -1,0 +1,95 @@
+"""Whose turn it is: what several use cases ask of a run before they do anything.
+
+Turn before state: a command that comes too early waits whatever state the run is in, so that commands whose order the
+plan gives end the same in whatever order they arrive. A command whose turn it is, is judged at once.
+"""
+
+from uuid import UUID
+
+from runworker.errors import Code, NotYet, Rejected
+from runworker.handlers.facts import Facts, Run
+from runworker.states import RunStatus
+
+FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.ABORTED, RunStatus.ARCHIVED})
+
+
+def operator_of(operator_id: UUID | None, issued_by: UUID, facts: Facts) -> UUID:
+    """Who does the work: the operator named, else whoever asked."""
+    if operator_id is not None and operator_id not in facts.users:
+        raise Rejected(Code.UNKNOWN_USER, f"operator_id {operator_id} names no user")
+    return operator_id or issued_by
+
+
+def existing_run(run_id: UUID, facts: Facts) -> Run:
+    """The run; waits for one that does not exist yet."""
+    run = facts.runs.get(run_id)
+    if run is None:
+        raise NotYet(f"run {run_id} does not exist yet", waiting_for={"run_id": str(run_id)}, wakes_on=(run_id,))
+    return run
+
+
+def started_run(run_id: UUID, facts: Facts) -> Run:
+    """The run, begun and not finished, with a plan to follow; waits for one that is not begun."""
+    run = existing_run(run_id, facts)
+    if run.status is RunStatus.IDLE:
+        raise NotYet(
+            f"run {run_id} has not been started yet",
+            waiting_for={"run_id": str(run_id), "run_status": str(RunStatus.RUNNING)},
+            wakes_on=(run_id,),
+        )
+    if run.status in FINISHED:
+        raise Rejected(Code.RUN_NOT_RUNNING, f"run {run_id} is {run.status}", run_status=str(run.status))
+    if not run.planned:
+        raise Rejected(
+            Code.RUN_NOT_PINNED, f"run {run_id} is a legacy run without a plan; it can be held or aborted only"
+        )
+    return run
+
+
+def in_turn_for_step(run: Run, step_index: int) -> None:
+    """Whether the run is at this very step; waits for a later one."""
+    _planned(run, step_index)
+    if step_index < run.current_step_index:
+        raise _passed(run, step_index)
+    if step_index > run.current_step_index:
+        raise before_its_turn(run, f"step {step_index}", step_index)
+
+
+def in_turn_to_advance(run: Run, target: int) -> None:
+    """Whether `target` is the planned step after the current one; waits for the one before it."""
+    _planned(run, target)
+    if target <= run.current_step_index:
+        raise _passed(run, target)
+    before = max(index for index in run.planned if index < target)
+    if before != run.current_step_index:
+        raise before_its_turn(run, f"step {before}", before)
+
+
+def before_its_turn(run: Run, where: str, step_index: int) -> NotYet:
+    """What to raise for a command that has to wait until the run reaches a step."""
+    return NotYet(
+        f"run {run.id} is at step {run.current_step_index} and has to reach {where} first",
+        waiting_for={"run_id": str(run.id), "current_step_index": step_index},
+        wakes_on=(run.id,),
+    )
+
+
+def must_be_running(run: Run) -> None:
+    """Refuse what a run on HOLD does not do."""
+    if run.status is RunStatus.HOLD:
+        raise Rejected(Code.RUN_ON_HOLD, f"run {run.id} is on HOLD: {run.status_reason or 'no reason recorded'}")
+
+
+def _planned(run: Run, step_index: int) -> None:
+    if step_index not in run.planned:
+        raise Rejected(
+            Code.STEP_NOT_PLANNED, f"the plan of run {run.id} has no step {step_index}; it has {list(run.planned)}"
+        )
+
+
+def _passed(run: Run, step_index: int) -> Rejected:
+    return Rejected(
+        Code.STEP_ALREADY_PASSED,
+        f"run {run.id} is at step {run.current_step_index}; step {step_index} lies behind it",
+        current_step_index=run.current_step_index,
+    )
