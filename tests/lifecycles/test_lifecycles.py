@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
@@ -200,6 +201,7 @@ def gapless(status: str, planned: Sequence[str]) -> None:
     assert set(planned[done + len(in_progress) :]) <= {"PENDING"}
 
 
+@pytest.mark.timeout(3600)  # a thousand examples, or the time to shrink a failing one
 def test_lifecycles(plant: Plant) -> None:
     told_late: dict[str, Verdict] = {}
     # Nothing expires: a thorough run takes longer than commands wait.
