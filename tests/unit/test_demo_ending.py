@@ -8,6 +8,13 @@ import pytest
 from runworker.demo import Ending
 
 
+class Broken:
+    """Cannot be freed."""
+
+    def __del__(self) -> None:
+        raise ValueError("cannot be freed")
+
+
 class Freed:
     """Hears a signal while it is being freed."""
 
@@ -16,6 +23,14 @@ class Freed:
 
     def __del__(self) -> None:
         signal.raise_signal(self._number)
+
+
+@pytest.fixture
+def dropped(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """Exceptions that Python has printed and dropped."""
+    found: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: found.append(unraisable.exc_type))
+    return found
 
 
 def test_without_a_signal_nothing_ends() -> None:
@@ -33,14 +48,18 @@ def test_a_signal_ends_the_block_at_once(number: signal.Signals) -> None:
 
 @pytest.mark.parametrize(("number", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_a_dropped_exception_comes_again(
-    number: signal.Signals, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, end: type[BaseException], dropped: list[type[BaseException]]
 ) -> None:
-    dropped: list[type[BaseException]] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: dropped.append(unraisable.exc_type))
     with Ending() as ending:
         Freed(number)
-        assert dropped == [end]
         with pytest.raises(end) as ended:
             ending.check()
+    assert dropped == []
     if isinstance(ended.value, SystemExit):
         assert ended.value.code == 128 + number
+
+
+def test_other_exceptions_are_printed_as_before(dropped: list[type[BaseException]]) -> None:
+    with Ending():
+        Broken()
+    assert dropped == [ValueError]
