@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import pytest
 from celery import Celery
+from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult
 from redis import Redis
 from sqlalchemy import make_url
@@ -51,7 +52,9 @@ class Crew:
         self.log = log
         self.broker_url = settings.broker_url.get_secret_value()
         self.redis = Redis.from_url(self.broker_url)
-        self.upstream = Celery("upstream", broker=self.broker_url, backend=self.broker_url, set_as_current=False)
+        # Without a backend: with one, every task that is sent holds a subscription that outlives the servers.
+        self.upstream = Celery("upstream", broker=self.broker_url, set_as_current=False)
+        self._results = RedisBackend(app=self.upstream, url=self.broker_url)
         self.workers: list[WorkerProcess] = []
         self._teams: list[WorkerProcesses] = []
 
@@ -75,16 +78,20 @@ class Crew:
     def verdict(self, result: AsyncResult) -> Any:
         """What a worker answers. Fails at once when none is left to answer."""
 
-        def answered() -> bool:
+        def answer() -> Any:
             assert any(worker.exit_code is None for worker in self.workers), "all workers have ended"
-            return bool(result.ready())
+            return self._success(result.id)
 
-        eventually(answered, f"an answer to {result.id}")
-        return result.get()
+        return eventually(answer, f"an answer to {result.id}")["result"]
 
     def stored_result(self, task_id: str) -> Any:
         """What stands as the task's result at this moment, None where nothing does."""
-        return self.upstream.backend.get_task_meta(task_id, cache=False)["result"]
+        return (self._success(task_id) or {"result": None})["result"]
+
+    def _success(self, task_id: str) -> Any:
+        meta = self._results.get_task_meta(task_id, cache=False)
+        assert meta["status"] in ("PENDING", "SUCCESS"), meta
+        return meta if meta["status"] == "SUCCESS" else None
 
     def held(self) -> int:
         """How many messages workers have taken and not acknowledged."""
@@ -129,7 +136,7 @@ class Crew:
         for team in self._teams:
             team.stop()
         self.upstream.close()
-        self.upstream.backend.client.close()
+        self._results.client.close()
         self.redis.close()
         print(self.written()[-5_000:])  # noqa: T201 - pytest shows it with a failure only
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 from celery import Celery, states
+from celery.app.backends import by_url
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -82,19 +83,23 @@ class Sent:
 
 
 class _Post(Celery):
-    """A Celery application beside the process's own: it neither takes its place nor reads its environment variables."""
+    """A Celery application beside the process's own: it neither takes its place nor reads its environment variables.
+
+    It has no result backend: with one, Celery subscribes to the result of every task that it sends. Ours is `results`.
+    """
 
     def __init__(self, broker_url: str, result_backend_url: str) -> None:
         super().__init__("runworker.client", set_as_current=False)
         self._broker_url = broker_url
-        self.backend_cls = result_backend_url
+        self.backend_cls = "disabled"
         self.conf.update(
             accept_content=["json"],
             result_accept_content=["json"],
             task_serializer="json",
             result_serializer="json",
-            result_backend_thread_safe=True,
         )
+        kind, url = by_url(result_backend_url, self.loader)
+        self.results = kind(app=self, url=url)
 
     def connection_for_write(self, url: str | None = None, *args: Any, **options: Any) -> Connection:
         """A connection to the client's broker, whatever CELERY_BROKER_URL says."""
@@ -132,7 +137,7 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._post.close()
-        self._post.backend.client.close()
+        self._post.results.client.close()
 
     def start_run(self, *, flow_version_id: UUID | str, **fields: Any) -> Sent:
         """Start a run, pinned to a PUBLISHED flow version. The run's id is the key unless `run_id` is given."""
@@ -230,7 +235,7 @@ class Client:
         pause, longest = _PAUSES
         while True:
             try:
-                found = self._post.backend.get_task_meta(task_id, cache=False)
+                found = self._post.results.get_task_meta(task_id, cache=False)
             except _AWAY:
                 found = {}
             # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.

@@ -2,38 +2,17 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
 from celery.result import AsyncResult
-from sqlalchemy import text
-from tests.crew import PREFORK, Crew, eventually
+from tests.acceptance.work import locked, started, wait_until_in_work
+from tests.crew import PREFORK, Crew
 from tests.plant import STEPS
 
 from runworker.workers.processes import STOP_SECONDS, WorkerProcess
 
 pytestmark = pytest.mark.timeout(120)
-
-WAITS_FOR_A_LOCK = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'runworker'"
-
-
-@contextmanager
-def locked(crew: Crew, run: str) -> Iterator[None]:
-    """A run that nobody else can change for as long as the block lasts."""
-    with crew.plant.transaction() as connection:
-        connection.execute(text("SELECT FROM production_runs WHERE id = :id FOR UPDATE"), {"id": run})
-        yield
-
-
-def started(crew: Crew) -> str:
-    return str(crew.verdict(crew.send("start_run"))["run_id"])
-
-
-def wait_until_in_work(crew: Crew, how_often: int = 1) -> None:
-    """Wait until a worker's transaction stands before the lock."""
-    eventually(lambda: len(crew.plant.sql(WAITS_FOR_A_LOCK)) >= how_often, "a command in work")
 
 
 def killed(worker: WorkerProcess) -> None:

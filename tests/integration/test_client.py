@@ -134,8 +134,7 @@ def test_waiting_is_followed_to_the_end(client: Client, version: UUID) -> None:
 def test_a_result_that_is_gone_is_asked_of_the_ledger(shared_crew: Crew, client: Client, version: UUID) -> None:
     sent = client.start_run(flow_version_id=version)
     applied = sent.wait()
-    shared_crew.upstream.AsyncResult(str(sent.idempotency_key)).forget()
-    assert shared_crew.stored_result(str(sent.idempotency_key)) is None
+    assert shared_crew.redis.delete(f"celery-task-meta-{sent.idempotency_key}")
     assert sent.wait(timeout=20) == applied
 
 
@@ -181,6 +180,15 @@ def test_threads_may_share_a_client(client: Client, version: UUID) -> None:
     for thread in threads:
         thread.join()
     assert statuses == [CommandStatus.APPLIED] * 8
+
+
+def test_sending_and_waiting_leave_nothing_behind_in_the_broker(
+    shared_crew: Crew, client: Client, version: UUID
+) -> None:
+    sent = client.start_run(flow_version_id=version)
+    client.start_run(flow_version_id=version).wait()
+    assert shared_crew.redis.pubsub_channels("celery-task-meta-*") == []
+    assert sent.wait().decided
 
 
 def test_the_upstreams_own_celery_is_left_alone(nobody: Client) -> None:

@@ -1,0 +1,83 @@
+"""Every pool works through whole lives, and a worker that is told to stop loses nothing of what it has in hand."""
+
+import random
+import signal
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from tests.acceptance.work import locked, started, wait_until_in_work
+from tests.crew import PREFORK, THREADS, Crew, eventually
+from tests.plant import STEPS
+
+from runworker.commands import Command
+from runworker.workers.processes import SOLO, STOP_SECONDS
+
+pytestmark = pytest.mark.timeout(120)
+
+SEED = 20260125
+every_pool = pytest.mark.parametrize("pool", [SOLO, PREFORK, THREADS], ids=["solo", "prefork", "threads"])
+
+
+def sent(crew: Crew, commands: Sequence[Command]) -> None:
+    for command in commands:
+        key = str(command.idempotency_key)
+        fields = {"idempotency_key": key, **command.payload()}
+        crew.upstream.send_task(f"runworker.{command.name}", kwargs=fields, task_id=key)
+
+
+def undecided(crew: Crew, commands: Sequence[Command]) -> int:
+    found = "SELECT FROM commands WHERE status = 'APPLIED' AND idempotency_key = ANY(CAST(:keys AS uuid[]))"
+    return len(commands) - len(crew.plant.sql(found, keys=[command.idempotency_key for command in commands]))
+
+
+@every_pool
+def test_a_worker_told_to_stop_finishes_what_it_does_and_gives_back_the_rest(crew: Crew, pool: Sequence[str]) -> None:
+    worker = crew.hire(pool)
+    run = started(crew)
+    runs = [uuid4() for _ in range(5)]
+    lives = [command for each in runs for command in crew.plant.life(each)]
+    messages = 2 * lives
+    random.Random(SEED).shuffle(messages)  # noqa: S311 - the order of a test, the same each time
+    with locked(crew, run):
+        in_work = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
+        wait_until_in_work(crew)
+        sent(crew, messages)
+        if pool is SOLO:  # it is one process: while it works it takes nothing in hand
+            assert crew.queued() == len(messages)
+        else:
+            eventually(lambda: crew.held() > 2, "messages in hand")
+        worker.send(signal.SIGTERM)
+    worker.wait(STOP_SECONDS)
+    assert worker.exit_code == 0
+    assert crew.held() == 0
+    assert crew.plant.ledger(UUID(in_work.id)).status == "APPLIED"
+    crew.hire(pool)
+    eventually(lambda: not undecided(crew, lives), "every command of every life applied")
+    for each in runs:
+        status, step, steps = crew.plant.run(each)
+        assert (status, step) == ("COMPLETED", STEPS[-1])
+        assert [steps[index] for index in STEPS] == ["COMPLETED"] * len(STEPS)
+    eventually(lambda: not crew.queued(), "the repeats taken as well")
+    crew.wait_until_idle()
+    assert not crew.plant.count("dead_letters")
+
+
+@pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])
+def test_a_cold_shutdown_loses_nothing_either(crew: Crew, pool: Sequence[str]) -> None:
+    worker = crew.hire(pool)
+    run = started(crew)
+    with locked(crew, run):
+        in_work = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
+        wait_until_in_work(crew)
+        worker.send(signal.SIGQUIT)
+        eventually(lambda: "Initiating Soft Shutdown" in crew.written(), "the shutdown under way")
+    worker.wait(STOP_SECONDS)
+    assert worker.exit_code is not None
+    assert worker.exit_code >= 0, "killed, because it did not stop"
+    if pool is PREFORK:  # the process that does the work has ten seconds left; that of a solo worker is interrupted
+        assert crew.plant.ledger(UUID(in_work.id)).status == "APPLIED"
+        assert crew.held() + crew.queued() == 0
+    crew.hire()
+    assert crew.verdict(in_work)["status"] == "APPLIED"
+    assert crew.plant.run(UUID(run))[1] == STEPS[1]
