@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from tests.plant import Plant, linear_graph
+from tests.unit.command_fields import ENOUGH
 
 from runworker.commands import COMMANDS, Command, parse
 from runworker.engine import Engine
@@ -89,8 +90,9 @@ def test_unknown_user(plant: Plant, engine: Engine, field: str) -> None:
 )
 def test_wrong_role(plant: Plant, engine: Engine, role: UserRole, name: str) -> None:
     (verdict,) = engine.apply([plant.command("start_run")])
-    fields = {"to_step_index": 1} if name == "advance_step" else {}
-    asked = plant.fields(name, run_id=verdict.run_id, issued_by=plant.user(role), **fields)
+    asked = ENOUGH[name] | {"idempotency_key": str(uuid4()), "issued_by": str(plant.user(role))}
+    if "run_id" in asked:
+        asked["run_id"] = str(verdict.run_id)
     assert told_in_a_bulk(plant, engine, name, asked).code is Code.ROLE_NOT_ALLOWED
     assert plant.run(verdict.run_id or uuid4())[:2] == ("RUNNING", 0)
 

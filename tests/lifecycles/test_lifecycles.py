@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 from tests.lifecycles.model import Answer
 from tests.lifecycles.model import Plant as Model
+from tests.lifecycles.rules import MAY
 from tests.plant import REASON, STEPS, Plant
 
-from runworker.commands import COMMANDS, Command
+from runworker.commands import Command
 from runworker.engine import Engine
 from runworker.states import UserRole
 from runworker.verdicts import Verdict
@@ -90,7 +91,7 @@ class Lifecycles(RuleBasedStateMachine):
 
     @rule(
         target=commands,
-        name=st.sampled_from(sorted(COMMANDS)),
+        name=st.sampled_from(sorted(MAY)),
         run=RUNS,
         user=PEOPLE,
         step=st.integers(0, 10),
