@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 from tests import guards
 from tests.guards.sections import SECTIONS, Section
@@ -21,12 +21,12 @@ PLANT = Path(*guards.__path__) / "plant.sql"
 def breakable_plant(servers: ServerUrls, template_database: str) -> Iterator[Connection]:
     """A connection to a database with a row or more in every table."""
     with fresh_database(servers, template=template_database) as url:
-        engine = create_engine(url)
-        with engine.connect() as connection:
+        engine = create_engine(url, poolclass=NullPool)
+        # Without parameters, so that a per cent sign is one.
+        with engine.connect().execution_options(no_parameters=True) as connection:
             connection.exec_driver_sql(PLANT.read_text())
             connection.commit()
             yield connection
-        engine.dispose()
 
 
 @pytest.fixture
@@ -48,6 +48,10 @@ KEYS = {
     " WHERE status = 'RUNNING'",
     "fk_run_step_executions_operator_id": "UPDATE run_step_executions SET operator_id = gen_random_uuid()"
     " WHERE run_id = md5('running')::uuid",
+    "pk_lots": "INSERT INTO lots (id, lot_code) SELECT id, 'new' FROM lots LIMIT 1",
+    "fk_lots_supplier_id": "INSERT INTO lots (lot_code, supplier_id) VALUES ('new', gen_random_uuid())",
+    "fk_qc_decisions_qc_gate_id": "INSERT INTO qc_decisions (lot_id, decision, qc_gate_id)"
+    " SELECT id, 'PASS', gen_random_uuid() FROM lots WHERE status = 'QUARANTINE' LIMIT 1",
 }
 BREACHES = [*SECTIONS, *(Section("", name, "", (statement,)) for name, statement in KEYS.items())]
 
@@ -63,7 +67,7 @@ def test_a_breach_becomes_the_rules_code(breakable: Connection, breach: Section)
     assert rejection is not None
     assert rejection.code is CODES_OF_CONSTRAINTS.get(breach.name, Code.STATE_CONFLICT)
     assert rejection.message.startswith("the database refused: ")
-    assert rejection.message.endswith(f"({breach.name})")
+    assert f"({breach.name})" in rejection.message
 
 
 def test_every_translated_constraint_is_broken_somewhere() -> None:
