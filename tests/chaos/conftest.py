@@ -1,0 +1,70 @@
+"""Servers that a test may stop, kill and start again, with a crew on them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.crew import Crew
+from tests.plant import Plant
+
+from runworker.embedded import RunningServer, grant_worker_role, start_postgres, start_valkey, temporary_directory
+from runworker.embedded.postgres import SUPERUSER, WORKER_LOGIN, database_url
+from runworker.embedded.valkey import broker_url
+from runworker.migrations import upgrade
+
+
+class Site:
+    """PostgreSQL and Valkey of the test's own, each on one port for as long as it lives, and a crew."""
+
+    def __init__(self, directory: Path, log: Path) -> None:
+        self._directory = directory
+        self.postgres = start_postgres(directory, durable=True)
+        self.valkey = start_valkey(directory, durable=True)
+        owner = database_url(directory, SUPERUSER, self.postgres.port)
+        upgrade(owner)
+        grant_worker_role(owner)
+        self.plant = Plant(owner.replace("postgresql://", "postgresql+psycopg://", 1))
+        settings = self.plant.settings(
+            database_url=database_url(directory, WORKER_LOGIN, self.postgres.port),
+            broker_url=broker_url(directory, self.valkey.port),
+            visibility_timeout_seconds=5,
+            sweep_seconds=0.1,
+            retry_seconds=1,
+            log_level="WARNING",
+        )
+        self.crew = Crew(self.plant, settings, log)
+
+    def start_postgres(self) -> None:
+        """Start PostgreSQL again, where it was."""
+        self.postgres = start_postgres(self._directory, durable=True, port=self.postgres.port)
+
+    def start_valkey(self) -> None:
+        """Start Valkey again, where it was, with what it had."""
+        self.valkey = start_valkey(self._directory, durable=True, port=self.valkey.port)
+
+    def close(self) -> None:
+        """End everything."""
+        self.crew.close()
+        self.plant.close()
+        self.valkey.stop()
+        self.postgres.stop()
+
+
+def crash(server: RunningServer) -> None:
+    """End a server with no time to tidy up."""
+    # PostgreSQL's own way to do so: killed alone, its postmaster would leave processes behind that bar the next start.
+    os.kill(server.pid, signal.SIGQUIT if server.name == "PostgreSQL" else signal.SIGKILL)
+    server.wait()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Servers and a crew in which nobody works yet."""
+    with temporary_directory() as directory:
+        site = Site(directory, tmp_path / "workers.log")
+        try:
+            yield site
+        finally:
+            site.close()
