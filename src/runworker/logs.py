@@ -44,7 +44,8 @@ def configure_logging(settings: Settings) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        # Not cached: loggers made before a second call would go on as the first one said.
+        cache_logger_on_first_use=False,
     )
     handler = _Stderr()
     handler.setFormatter(
