@@ -56,12 +56,23 @@ class WorkerApp(Celery):
 
 
 class ServersKnown(bootsteps.Step):
-    """Ends the start of a worker that has not been told where to work. Celery would look for RabbitMQ on localhost."""
+    """Ends the start of a worker that has not been told where to work, or been told twice.
+
+    Without a broker Celery would look for RabbitMQ on localhost; with one it still lets variables of its own decide.
+    """
 
     def __init__(self, worker: Any, **_options: Any) -> None:
         if worker.app.settings.broker_url is None:
             raise ConfigurationError(
                 "RUNWORKER_BROKER_URL is not set and no embedded servers are running; set it, or start `runworker up`"
+            )
+        ours, in_force = celery_settings(worker.app.settings), worker.app.conf
+        told = {name: getattr(in_force, name) for name in ("broker_read_url", "broker_write_url", "result_backend")}
+        if told != dict.fromkeys(told, ours["broker_url"]) | {"result_backend": ours["result_backend"]}:
+            raise ConfigurationError(
+                "Celery is told of other servers than RUNWORKER_BROKER_URL and RUNWORKER_RESULT_BACKEND_URL name: do "
+                "without the options --broker and --result-backend and without CELERY_BROKER_URL, "
+                "CELERY_BROKER_READ_URL, CELERY_BROKER_WRITE_URL and CELERY_RESULT_BACKEND"
             )
         _ = worker.app.engine  # says the same of PostgreSQL; connects only when there is work
 
