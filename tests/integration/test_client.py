@@ -131,6 +131,13 @@ def test_waiting_is_followed_to_the_end(client: Client, version: UUID) -> None:
     assert (verdict.status, verdict.state["current_step_index"]) == (CommandStatus.APPLIED, STEPS[2])
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the ledger soon."""
+    monkeypatch.setattr("runworker.client._ASK_THE_LEDGER_EVERY", 0.3)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_result_that_is_gone_is_asked_of_the_ledger(shared_crew: Crew, client: Client, version: UUID) -> None:
     sent = client.start_run(flow_version_id=version)
     applied = sent.wait()
@@ -138,6 +145,7 @@ def test_a_result_that_is_gone_is_asked_of_the_ledger(shared_crew: Crew, client:
     assert sent.wait(timeout=20) == applied
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_celery_says_in_place_of_a_verdict_is_not_taken_for_one(
     shared_crew: Crew, client: Client, version: UUID
 ) -> None:

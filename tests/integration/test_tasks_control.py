@@ -104,17 +104,16 @@ def test_a_worker_that_knows_only_one_server_does_not_start(tmp_path: Path, know
     assert "is not set and no embedded servers are running; set it, or start `runworker up`" in ran.stderr
 
 
-@pytest.mark.parametrize("variable", ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"])
-def test_a_worker_that_celery_sends_elsewhere_does_not_start(tmp_path: Path, variable: str) -> None:
+def test_a_worker_that_celery_sends_elsewhere_does_not_start(tmp_path: Path) -> None:
     ran = celery(
         "worker",
         folder=tmp_path,
         RUNWORKER_BROKER_URL="redis://127.0.0.1:1/0",
         RUNWORKER_DATABASE_URL="postgresql://u@127.0.0.1:1/d",
-        **{variable: f"redis://:{HIDDEN}@elsewhere/0"},
+        CELERY_BROKER_URL=f"redis://:{HIDDEN}@elsewhere/0",
     )
     assert ran.returncode == 1
-    assert variable in ran.stderr
+    assert "do without the options --broker and --result-backend and without CELERY_BROKER_URL" in ran.stderr
     assert HIDDEN not in ran.stderr
 
 

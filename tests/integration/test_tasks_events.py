@@ -33,8 +33,8 @@ def events_of(crew: Crew) -> Iterator[Events]:
 
 
 @pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])
-def test_every_step_of_a_task_is_told(crew: Crew, pool: tuple[str, ...]) -> None:
-    crew.hire(pool)
+def test_every_step_of_a_task_is_told_and_that_the_worker_lives(crew: Crew, pool: tuple[str, ...]) -> None:
+    worker = crew.hire(pool)
     with events_of(crew) as events:
         sent = crew.send("start_run")
         verdict = crew.verdict(sent)
@@ -48,11 +48,6 @@ def test_every_step_of_a_task_is_told(crew: Crew, pool: tuple[str, ...]) -> None
         assert told["task-received"]["name"] == "runworker.start_run"
         assert told["task-succeeded"]["runtime"] > 0
         assert verdict["run_code"] in told["task-succeeded"]["result"]
-
-
-def test_a_worker_tells_that_it_lives(crew: Crew) -> None:
-    worker = crew.hire()
-    with events_of(crew) as events:
         beat = eventually(
             lambda: next((event for event in events if event["type"] == "worker-heartbeat"), None), "a heartbeat"
         )
