@@ -43,7 +43,7 @@ REFUSED = [
     "INSERT INTO suppliers (code, name) VALUES ('ME', 'Me')",
     "UPDATE scenarios SET name = '{}'",
     "UPDATE alembic_version SET version_num = 'base'",
-    "SELECT audit_rows_insert()",
+    "SELECT audit_lots_insert()",
 ]
 
 ALLOWED = [

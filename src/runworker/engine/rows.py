@@ -68,16 +68,17 @@ def lot_row(lot: Lot, before: Lot | None, command_key: UUID, codes: Mapping[UUID
     }
 
 
-def link_row(link: Link) -> Row:
+def link_row(link: Link, command_key: UUID) -> Row:
     """A row of lot_genealogy."""
     return {
         "parent_lot_id": link.parent_id,
         "child_lot_id": link.child_id,
         "quantity_used_kg": link.quantity_used_kg,
+        "command_key": command_key,
     }
 
 
-def qc_row(record: QcRecord) -> Row:
+def qc_row(record: QcRecord, command_key: UUID) -> Row:
     """A row of qc_decisions."""
     return {
         "id": record.id,
@@ -89,6 +90,7 @@ def qc_row(record: QcRecord) -> Row:
         "temperature_c": record.temperature_c,
         "digital_signature": record.digital_signature,
         "decided_at": record.decided_at,
+        "command_key": command_key,
     }
 
 

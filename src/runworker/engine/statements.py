@@ -42,10 +42,10 @@ _lot = given(
     operator_id=Uuid(), weight_kg=Numeric(), temperature_c=Numeric(), sku_type=Text(), supplier_id=Uuid(),
     metadata=Text(), status_reason=Text(), command_key=Uuid(), from_status=Text(),
 )  # fmt: skip
-_link = given(parent_lot_id=Uuid(), child_lot_id=Uuid(), quantity_used_kg=Numeric())
+_link = given(parent_lot_id=Uuid(), child_lot_id=Uuid(), quantity_used_kg=Numeric(), command_key=Uuid())
 _qc = given(
     id=Uuid(), lot_id=Uuid(), qc_gate_id=Uuid(), operator_id=Uuid(), decision=Text(), notes=Text(),
-    temperature_c=Numeric(), digital_signature=Text(), decided_at=_time,
+    temperature_c=Numeric(), digital_signature=Text(), decided_at=_time, command_key=Uuid(),
 )  # fmt: skip
 _version = given(
     id=Uuid(), status=Text(), reviewed_by=Uuid(), published_by=Uuid(), published_at=_time, command_key=Uuid(),

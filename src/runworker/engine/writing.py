@@ -108,6 +108,6 @@ def _add_lots(change: Change, rows: Mapping[str, Rows], codes: Mapping[UUID, str
             rows["new lots"].append(lot_row(lot, None, change.command_key, codes))
         elif (lot.status, lot.temperature_c, lot.status_reason) != (was.status, was.temperature_c, was.status_reason):
             rows["changed lots"].append(lot_row(lot, was, change.command_key, codes))
-    rows["links"].extend(link_row(link) for link in change.after.links)
+    rows["links"].extend(link_row(link, change.command_key) for link in change.after.links)
     if change.after.qc_record is not None:
-        rows["qc decisions"].append(qc_row(change.after.qc_record))
+        rows["qc decisions"].append(qc_row(change.after.qc_record, change.command_key))

@@ -93,6 +93,8 @@ class LotGenealogy(Base):
     child_lot_id: Mapped[UUID] = mapped_column(ForeignKey("lots.id"))
     quantity_used_kg: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     linked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    command_key: Mapped[UUID | None]
+    """The command that wrote this row; NULL when it was written by hand."""
 
     parent: Mapped["Lot"] = relationship(foreign_keys=[parent_lot_id], back_populates="child_links")
     child: Mapped["Lot"] = relationship(foreign_keys=[child_lot_id], back_populates="parent_links")
