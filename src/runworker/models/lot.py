@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, Numeric, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from runworker.models.base import Base, CreatedAt, UuidKey, one_of
+from runworker.models.base import CHANGED_OFTEN, Base, CreatedAt, UuidKey, one_of
 from runworker.states import LotStatus, LotType
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Lot(Base):
         Index("idx_lots_step_index", "step_index"),
         Index("idx_lots_status", "status"),
         Index("idx_lots_production_run", "production_run_id"),
+        {"postgresql_with": CHANGED_OFTEN},
     )
 
     id: Mapped[UuidKey]
