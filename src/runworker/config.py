@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     statement_timeout_seconds: int = Field(30, ge=1, le=600, description="longest statement the worker lets run")
     lock_timeout_seconds: int = Field(10, ge=1, le=600, description="longest wait for a row lock")
     pool_size: int = Field(5, ge=1, le=100, description="database connections kept by one worker process")
+    pool_mode: Literal["session", "transaction", "transaction-prepared"] = Field(
+        "session", description="of the PgBouncer in front of PostgreSQL; session: the same, or none"
+    )
     visibility_timeout_seconds: int = Field(
         60, ge=5, le=3600, description="after which a dead worker's messages are delivered again"
     )

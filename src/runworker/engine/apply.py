@@ -102,7 +102,7 @@ class Engine:
         )
 
         def read() -> dict[UUID, Verdict]:
-            with self.database.connect() as connection:
+            with self.database.begin() as connection:
                 return {key: Verdict.from_dict(verdict) for key, verdict in connection.execute(stored) if verdict}
 
         return self._retried(read)
@@ -168,7 +168,7 @@ class Engine:
 
     def _keys(self, found: Select[UUID]) -> list[UUID]:
         def read() -> list[UUID]:
-            with self.database.connect() as connection:
+            with self.database.begin() as connection:
                 return list(connection.execute(found).scalars())
 
         return self._retried(read)
