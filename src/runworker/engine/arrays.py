@@ -4,11 +4,10 @@ A statement's text does not depend on how many rows it is given: it is compiled 
 each element as text, in Python; packing bytes takes a fifth of the time.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, ClassVar, Final
-from uuid import UUID
 
 import psycopg
 from psycopg.abc import Buffer
@@ -21,111 +20,97 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 _HEADER: Final = Struct(">iiIii")
 _LENGTH: Final = Struct(">i")
 _INTEGER: Final = Struct(">ii")
-_MICROSECONDS: Final = Struct(">iq")
+_LONG: Final = Struct(">iq")
 _NULL: Final = _LENGTH.pack(-1)
 _SIXTEEN: Final = _LENGTH.pack(16)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Array(list[Any]):
     """Values of one column, None among them, as an array of one dimension."""
 
+    oid: ClassVar[int]
     element_oid: ClassVar[int]
-    """PostgreSQL's number of the element's type, the same in every installation."""
+    """PostgreSQL's numbers of the types, the same in every installation."""
 
-    @staticmethod
-    def packed(value: Any) -> bytes:
-        """One element that is not NULL, behind its length."""
+    def packed(self) -> list[bytes]:
+        """Every element behind its length."""
         raise AssertionError("every kind of array says how it packs its elements")
 
 
 class Uuids(Array):
     """uuid[] of UUIDs."""
 
-    element_oid = 2950
+    oid, element_oid = 2951, 2950
 
-    @staticmethod
-    def packed(value: UUID) -> bytes:
-        """Sixteen bytes."""
-        return _SIXTEEN + value.bytes
+    def packed(self) -> list[bytes]:
+        """Sixteen bytes each."""
+        return [_NULL if value is None else _SIXTEEN + value.bytes for value in self]
 
 
 class Texts(Array):
     """text[] of strings."""
 
-    element_oid = 25
+    oid, element_oid = 1009, 25
 
-    @staticmethod
-    def packed(value: str) -> bytes:
+    def packed(self) -> list[bytes]:
         """UTF-8. Raises UnicodeEncodeError for half a surrogate pair."""
-        data = value.encode()
-        return _LENGTH.pack(len(data)) + data
+        return [_NULL if value is None else _LENGTH.pack(len(data := value.encode())) + data for value in self]
 
 
 class Integers(Array):
     """int4[] of integers."""
 
-    element_oid = 23
+    oid, element_oid = 1007, 23
 
-    @staticmethod
-    def packed(value: int) -> bytes:
-        """Four bytes. Raises struct.error past 32 bits."""
-        return _INTEGER.pack(4, value)
+    def packed(self) -> list[bytes]:
+        """Four bytes each. Raises struct.error past 32 bits."""
+        return [_NULL if value is None else _INTEGER.pack(4, value) for value in self]
 
 
 class Longs(Array):
     """int8[] of integers."""
 
-    element_oid = 20
+    oid, element_oid = 1016, 20
 
-    @staticmethod
-    def packed(value: int) -> bytes:
-        """Eight bytes. Raises struct.error past 64 bits."""
-        return _MICROSECONDS.pack(8, value)
+    def packed(self) -> list[bytes]:
+        """Eight bytes each. Raises struct.error past 64 bits."""
+        return [_NULL if value is None else _LONG.pack(8, value) for value in self]
 
 
 class Times(Array):
     """timestamptz[] of aware datetimes."""
 
-    element_oid = 1184
+    oid, element_oid = 1185, 1184
 
-    @staticmethod
-    def packed(value: datetime) -> bytes:
+    def packed(self) -> list[bytes]:
         """Microseconds since 2000."""
-        since = value - _EPOCH
-        return _MICROSECONDS.pack(8, (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+        return [_NULL if value is None else _LONG.pack(8, (value - _EPOCH) // _MICROSECOND) for value in self]
 
 
 class Blobs(Array):
     """bytea[] of bytes."""
 
-    element_oid = 17
+    oid, element_oid = 1001, 17
 
-    @staticmethod
-    def packed(value: bytes) -> bytes:
+    def packed(self) -> list[bytes]:
         """The bytes themselves."""
-        return _LENGTH.pack(len(value)) + value
-
-
-_ARRAY_OIDS: Final[Mapping[type[Array], int]] = {
-    Uuids: 2951, Texts: 1009, Integers: 1007, Longs: 1016, Times: 1185, Blobs: 1001,
-}  # fmt: skip
+        return [_NULL if value is None else _LENGTH.pack(len(value)) + value for value in self]
 
 
 def _dumper(kind: type[Array]) -> type[Dumper]:
     class ArrayDumper(Dumper):
         format = Format.BINARY
-        oid = _ARRAY_OIDS[kind]
+        oid = kind.oid
 
         def dump(self, obj: Any) -> Buffer:
-            packed = kind.packed
-            elements = [_NULL if value is None else packed(value) for value in obj]
-            return _HEADER.pack(1, 1, kind.element_oid, len(elements), 1) + b"".join(elements)
+            return _HEADER.pack(1, 1, kind.element_oid, len(obj), 1) + b"".join(obj.packed())
 
     return ArrayDumper
 
 
-for _kind in _ARRAY_OIDS:
+for _kind in (Uuids, Texts, Integers, Longs, Times, Blobs):
     psycopg.adapters.register_dumper(_kind, _dumper(_kind))
 
 

@@ -128,10 +128,12 @@ class Gathering:
 
     def take_in(self, outcome: Outcome) -> None:
         """Let the commands that follow see what a command changed."""
-        if outcome.run:
-            self._count_pin(self._runs.get(outcome.run.id), -1)
-            self._count_pin(outcome.run, 1)
-            self._runs[outcome.run.id] = outcome.run
+        if run := outcome.run:
+            before = self._runs.get(run.id)
+            if before is None or before.status is not run.status:
+                self._count_pin(before, -1)
+                self._count_pin(run, 1)
+            self._runs[run.id] = run
         for lot in outcome.lots:
             self._keep(lot)
         for version in outcome.versions:
