@@ -44,34 +44,32 @@ def apply_together(parcels: Sequence[Parcel]) -> list[Outcome]:
 def _applied(app: Any, parcels: Mapping[int, Parcel]) -> dict[int, Outcome]:
     """The outcomes of those messages that can be read, by place."""
     began = time.monotonic()
-    read = {place: commands for place, parcel in parcels.items() if (commands := _read(app, parcel))}
-    task_ids: dict[UUID, str] = {}
-    for place, commands in read.items():
-        for key, task_id in app.tasks[parcels[place].name].told_at(parcels[place].task_id, commands).items():
-            task_ids.setdefault(key, task_id)
+    tasks = {place: app.tasks[parcel.name] for place, parcel in parcels.items()}
+    read = {place: commands for place, parcel in parcels.items() if (commands := _read(tasks[place], parcel))}
+    if not read:
+        return {}
+    told_at: dict[UUID, str] = {}
+    for place in reversed(read):  # of two messages with one key, the first is told
+        told_at |= tasks[place].told_at(parcels[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
-    verdicts = iter(app.engine.apply(everything, task_ids)) if everything else iter(())
-    answers = {
-        place: app.tasks[parcels[place].name].answer([next(verdicts) for _ in commands])
-        for place, commands in read.items()
-    }
+    verdicts = iter(app.engine.apply(everything, told_at))
+    answers = {place: tasks[place].answer([next(verdicts) for _ in commands]) for place, commands in read.items()}
     results.store(app, [(parcels[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
-    if answers:
-        _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
-    return {place: (0, _shown(app, parcels[place], answer), took) for place, answer in answers.items()}
+    _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
+    return {place: (0, _shown(answer, tasks[place].resultrepr_maxsize), took) for place, answer in answers.items()}
 
 
-def _read(app: Any, parcel: Parcel) -> list[Command]:
+def _read(task: Any, parcel: Parcel) -> list[Command]:
     try:
-        return app.tasks[parcel.name].read(parcel.args, parcel.fields)
+        return task.read(parcel.args, parcel.fields)
     except InvalidMessage:
         return []  # the task itself says what is wrong, and keeps the message
 
 
-def _shown(app: Any, parcel: Parcel, answer: object) -> str:
+def _shown(answer: object, limit: int) -> str:
     """The result as events tell it. Celery's own shortening would cost more than the command."""
-    text, limit = repr(answer), app.tasks[parcel.name].resultrepr_maxsize
+    text = repr(answer)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

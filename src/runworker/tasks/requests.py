@@ -8,7 +8,10 @@ from celery.worker.request import Request as StockRequest
 
 
 class Parcel(NamedTuple):
-    """A request as it goes to the pool. context: Celery's parts of the message. embed: callbacks, chain and chord."""
+    """A request as it goes to the pool.
+
+    context: Celery's parts of the message. embed: callbacks, chain and chord. ignored: nobody wants the result.
+    """
 
     name: str
     task_id: str
@@ -16,6 +19,7 @@ class Parcel(NamedTuple):
     fields: dict[str, Any]
     context: dict[str, Any]
     embed: dict[str, Any] | None
+    ignored: bool
 
     @property
     def is_plain(self) -> bool:
@@ -60,7 +64,8 @@ class Request(StockRequest):
 
     def parcel(self) -> Parcel:
         """The request as it goes to the pool."""
-        return Parcel(self.type, self.id, self.args, self.kwargs, self.request_dict, self._payload[2])
+        embed = self._payload[2]
+        return Parcel(self.type, self.id, self.args, self.kwargs, self.request_dict, embed, self.ignore_result)
 
     def conclude(self, outcome: Outcome) -> None:
         """Do what Celery does at the end of a task: acknowledge or give back, tell, forget."""

@@ -36,7 +36,7 @@ def store(app: Any, answers: Sequence[tuple[Parcel, Any]]) -> None:
     metas: dict[Any, Any] = {}
     for parcel, answer in answers:
         key = backend.get_key_for_task(parcel.task_id)
-        if key not in metas and not _ignored(app, parcel):
+        if key not in metas and not parcel.ignored:
             metas[key] = backend.encode(_meta(parcel, answer, now))
     if not metas:
         return
@@ -66,8 +66,3 @@ def _run(backend: Any, keys: Sequence[Any], arguments: Sequence[Any]) -> None:
 def _meta(parcel: Parcel, answer: Any, now: str) -> Mapping[str, Any]:
     parent = parcel.context.get("parent_id")
     return success(parcel.task_id, answer, now, **({"parent_id": parent} if parent else {}))
-
-
-def _ignored(app: Any, parcel: Parcel) -> bool:
-    ignored = parcel.context.get("ignore_result")
-    return bool(app.tasks[parcel.name].ignore_result if ignored is None else ignored)
