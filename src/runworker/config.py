@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     default_site_code: str = Field(
         "MAIN", pattern=r"^[A-Z]{4}$", description="site of runs that are started without site_code"
     )
+    batch_size: int = Field(
+        100, ge=1, le=500, description="commands of waiting messages applied in one transaction; 1: each by itself"
+    )
     wait_seconds: int = Field(300, ge=1, le=86_400, description="how long a command may wait for its turn")
     retry_seconds: float = Field(10, ge=0, le=300, description="how long passing database errors are retried in place")
     archive_after_days: int = Field(30, ge=0, le=36_500, description="how long finished runs are kept before archiving")
