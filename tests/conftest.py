@@ -1,5 +1,9 @@
 """Fixtures for all tests."""
 
+import os
+from pathlib import Path
+
+import pytest
 from tests.crew import crew, shared_crew
 from tests.plant import engine, plant
 from tests.servers import (
@@ -25,3 +29,12 @@ __all__ = [
     "worker_database_url",
     "worker_login",
 ]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes share the tests: one a core, but none for a single file, as it stays in one.
+
+    No more than leave each three of an external broker's fifteen databases.
+    """
+    one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
+    return 0 if one_file else min(os.cpu_count() or 1, 5)
