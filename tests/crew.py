@@ -23,7 +23,7 @@ from runworker.embedded import ServerUrls
 from runworker.workers import WorkerProcess, WorkerProcesses
 from runworker.workers.processes import SOLO
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
 """Seconds after which what should have happened is not going to happen."""
 
 ALONE: Final = ("--without-gossip", "--without-mingle")
