@@ -38,3 +38,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
     return 0 if one_file else min(os.cpu_count() or 1, 5)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have recorded to be seen; a test cannot do so itself, as its process has no terminal."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for title, text in report.user_properties:
+            terminalreporter.section(title)
+            terminalreporter.write_line(str(text))
