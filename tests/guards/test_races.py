@@ -125,8 +125,8 @@ def test_second_waits_for_the_first_and_sees_what_it_did(
         assert not future.done(), "it did not wait"
         one.commit()
         if refused_by is None:
-            future.result(timeout=30)
+            future.result(timeout=120)
         else:
             with pytest.raises(psycopg.errors.CheckViolation) as refused:
-                future.result(timeout=30)
+                future.result(timeout=120)
             assert refused.value.diag.constraint_name == refused_by

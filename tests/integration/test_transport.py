@@ -44,7 +44,7 @@ def consumed(channel: Channel, count: int) -> list[Any]:
     found: list[Any] = []
     with Consumer(channel, [Queue(QUEUE)], on_message=found.append):
         while len(found) < count:
-            channel.connection.client.drain_events(timeout=30)
+            channel.connection.client.drain_events(timeout=120)
     return found
 
 

@@ -39,7 +39,7 @@ def demo(
     with (
         Ending() as ending,
         temporary_directory() as directory,
-        ready_servers(given.model_copy(update={"data_dir": directory})) as settings,
+        ready_servers(given.model_copy(update={"data_dir": directory})) as (settings, _),
         owner_database(settings) as database,
         Progress(bars=not as_json) as progress,
     ):
