@@ -12,10 +12,11 @@ watch.py, progress.py, ending.py  what is decided so far, what a person sees of 
 day/            the same with a plant's day: several flows, lots, quality control
 """
 
+from runworker.demo.day.performance import DayOrder, perform_day
 from runworker.demo.ending import Ending
 from runworker.demo.performance import Order, perform
 from runworker.demo.progress import Progress
 from runworker.demo.report import Report
 from runworker.demo.trial import Surroundings
 
-__all__ = ["Ending", "Order", "Progress", "Report", "Surroundings", "perform"]
+__all__ = ["DayOrder", "Ending", "Order", "Progress", "Report", "Surroundings", "perform", "perform_day"]

@@ -15,10 +15,12 @@ from uuid import UUID
 from runworker.demo.evidence import Evidence, LedgerRow, RunRow, StepRow
 from runworker.demo.script import SITE, Claim, Expected, Life, Scripted
 from runworker.models import ProductionRun, RunStepExecution
-from runworker.plan import StepPlan
+from runworker.plan import SKIPPED_NODE_ID, StepPlan
 from runworker.states import RunStatus, StepExecutionStatus
 
 RUN_CODE: Final = re.compile(r"RUN-(\d{8})-([A-Z]{4})-\d{4,}")
+
+SKIPPED: Final = StepExecutionStatus.SKIPPED.value
 
 RUNS: Final = ProductionRun.__tablename__
 STEPS: Final = RunStepExecution.__tablename__
@@ -73,6 +75,7 @@ def _steps(claim: Claim, evidence: Evidence) -> Iterator[str]:
     for life in claim.lives:
         rows = sorted(found[life.run_id], key=lambda step: step.step_index)
         wanted = [_wanted_step(step, life.end) for step in life.flow.plan.steps]
+        wanted += [(index, SKIPPED_NODE_ID, SKIPPED) for index in life.flow.plan.skipped]
         is_so = [(step.step_index, step.node_id, step.status) for step in rows]
         for missing in (Counter(wanted) - Counter(is_so)).elements():
             yield f"run {life.run_id} has no step {_shown(missing)}"
@@ -83,7 +86,7 @@ def _steps(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 def _wanted_step(step: StepPlan, end: Expected) -> tuple[int, str, str]:
     done = end.run_status is RunStatus.COMPLETED or step.index < (end.step_index or 0)
-    return step.index, step.node_id, (StepExecutionStatus.COMPLETED if done else StepExecutionStatus.SKIPPED).value
+    return step.index, step.node_id, (StepExecutionStatus.COMPLETED.value if done else SKIPPED)
 
 
 def _step_times(life: Life, rows: Iterable[StepRow]) -> Iterator[str]:

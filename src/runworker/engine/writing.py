@@ -69,13 +69,14 @@ def _waves(changes: Iterable[Change]) -> list[list[Change]]:
 def _beside(outcome: Outcome) -> set[UUID]:
     """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
 
-    The runs of the lots, the children of genealogy, and the children of lots that are finished. Within a wave each of
-    these is written first, or by the same statement.
+    The version that a run is pinned to, the runs of the lots, the children of genealogy, and the children of lots that
+    are finished. Within a wave each of these is written first, or by the same statement.
     """
+    versions = {outcome.run.flow_version_id} if outcome.run and outcome.run.flow_version_id else set()
     runs = {lot.run_id for lot in outcome.lots if lot.run_id is not None}
     finished = (lot.children for lot in outcome.lots if lot.status is LotStatus.FINISHED)
     children = {link.child_id for link in outcome.links}.union(*finished)
-    return (runs | children) - outcome.changed_ids
+    return (versions | runs | children) - outcome.changed_ids
 
 
 def _add_versions(change: Change, rows: Mapping[str, Rows]) -> None:
