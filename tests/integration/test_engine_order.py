@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.plant import Plant
+from structlog.testing import capture_logs
+from tests.plant import REASON, Plant
 
 from runworker.commands import Command, parse
 from runworker.engine import Engine
@@ -113,3 +114,16 @@ def test_runs_in_one_batch_do_not_disturb_each_other(engine: Engine, whole_life:
     engine.apply([commands[position] for position in order])
     pictures = [whole_life.picture(life[0].target_run or uuid4(), names) for life, names in lives]
     assert all(picture == whole_life.in_order(engine) for picture in pictures)
+
+
+def test_a_version_and_runs_that_are_pinned_to_it_go_in_one_transaction(plant: Plant, engine: Engine) -> None:
+    version = plant.version(status="DRAFT")
+    moved = [plant.command(name, flow_version_id=version) for name in ("submit_flow_version", "approve_flow_version")]
+    start = plant.command("start_run", flow_version_id=version)
+    abort = plant.command("abort_run", run_id=start.target_run, reason=REASON)
+    withdraw = plant.command("deprecate_flow_version", flow_version_id=version)
+    with capture_logs() as logs:
+        verdicts = engine.apply([*moved, start, abort, withdraw])
+    assert {verdict.status for verdict in verdicts} == {"APPLIED"}
+    # The run is written while its version is PUBLISHED: the database refuses none of it.
+    assert "batch.split" not in {log["event"] for log in logs}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from runworker.engine import statements
 from runworker.engine.rows import Row, link_row, lot_row, qc_row, run_row, step_row, version_row
 from runworker.handlers.facts import Outcome
-from runworker.states import FlowVersionStatus, LotStatus
+from runworker.states import FlowVersionStatus, LotStatus, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,18 @@ def _waves(changes: Iterable[Change]) -> list[list[Change]]:
 def _beside(change: Change) -> Set[UUID]:
     """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
 
-    The runs of the lots, the children of genealogy, and the children of lots that are finished. Within a wave each of
-    these is written first, or by the same statement.
+    The version that a run is being pinned to, the runs of the lots, the children of genealogy, and the children of lots that
+    are finished. Within a wave each of these is written first, or by the same statement.
     """
-    lots = change.after.lots
+    run, lots = change.after.run, change.after.lots
+    pins = run is not None and (change.before.run is None or change.before.run.status is RunStatus.IDLE)
+    versions = {run.flow_version_id} if run and run.flow_version_id and pins else set()
     if not lots:
-        return frozenset()
+        return versions
     runs = {lot.run_id for lot in lots if lot.run_id is not None}
     finished = (lot.children for lot in lots if lot.status is LotStatus.FINISHED)
     children = {link.child_id for link in change.after.links}.union(*finished)
-    return (runs | children) - change.ids
+    return (versions | runs | children) - change.ids
 
 
 def _add_versions(change: Change, rows: Mapping[str, list[Row]]) -> None:
