@@ -6,6 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from runworker.errors import ServerError
+
+
+class Missing(ServerError):
+    """A contender's program or package cannot be had here; the text says why. The others are measured without it."""
+
 
 class Contender(ABC):
     """One way of doing commands. name: its rate's name. processes: how many do the work.

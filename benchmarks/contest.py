@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import psycopg
+from redis.exceptions import RedisError
+
 from benchmarks.contenders import Contender
 from benchmarks.figures import median
 from benchmarks.usage import processor_seconds, resident, spent_between
+from runworker.errors import ServerError
 
 WARM_UP: Final = 400
 """Commands that are done before anything is timed: connections are made and statements prepared then."""
@@ -18,12 +22,17 @@ SEVERAL: Final = 3.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How much is measured. seconds: how long a contender shall work in one round; most: commands in one round."""
+    """How much is measured.
+
+    seconds: how long a contender shall work in one round; least, most: commands in one round; latency_seconds: how
+    long messages are sent at one rate in one round.
+    """
 
     rounds: int
     seconds: float
-    least: int = 1000
-    most: int = 40_000
+    least: int
+    most: int
+    latency_seconds: float = 4.0
 
 
 @dataclass
@@ -35,15 +44,16 @@ class Result:
     processor: list[dict[str, float]] = field(default_factory=list)
     resident: list[float] = field(default_factory=list)
     shortcomings: list[str] = field(default_factory=list)
+    failed: bool = False
 
     @property
-    def rate(self) -> float:
-        """Commands a second, the median of all rounds."""
-        return round(median(self.rates), 1)
+    def rate(self) -> float | None:
+        """Commands a second, the median of all rounds; None where it did not come through them."""
+        return None if self.failed or not self.rates else round(median(self.rates), 1)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types. processor: seconds a thousand commands, by kind of process; resident: MiB of all workers."""
-        thousands = sum(self.commands) / 1000
+        thousands = max(1, sum(self.commands)) / 1000
         kinds = sorted({kind for spent in self.processor for kind in spent})
         return {
             "rate": self.rate,
@@ -56,8 +66,8 @@ class Result:
         }
 
 
-Extra = Callable[[Contender], None]
-"""What else is measured while a contender's processes run."""
+Extra = Callable[[Contender, float], None]
+"""What else is measured while a contender's processes run; it is told the rate they just had."""
 
 
 class Screen(Protocol):
@@ -74,18 +84,25 @@ class Contest:
     """Rounds of contenders. log: takes what processes write."""
 
     def __init__(self, pace: Pace, log: Path, screen: Screen) -> None:
-        self._pace = pace
+        self.pace = pace
         self._log = log
         self._screen = screen
 
     def measure(self, contenders: Sequence[Contender], extra: Extra | None = None) -> dict[str, Result]:
         """A B C A B C …; each contender's processes run only while it is its turn."""
         results = {contender.name: Result() for contender in contenders}
-        for number, contender in enumerate(list(contenders) * self._pace.rounds):
-            self._round(contender, results[contender.name], extra)
-            turn, rate = number // len(contenders) + 1, results[contender.name].rates[-1]
-            self._screen.say(f"round {turn}: {contender.name} {rate:,.0f} commands/s")
-            self._screen.show("rounds", number + 1, len(contenders) * self._pace.rounds)
+        for number, contender in enumerate(list(contenders) * self.pace.rounds):
+            result, turn = results[contender.name], number // len(contenders) + 1
+            if result.failed:
+                continue
+            try:
+                self._round(contender, result, extra)
+                self._screen.say(f"round {turn}: {contender.name} {result.rates[-1]:,.0f} commands/s")
+            except (ServerError, RedisError, psycopg.Error) as error:
+                result.failed = True
+                result.shortcomings.append(f"{contender.name}: {error}")
+                self._screen.say(f"round {turn}: {contender.name} failed: {error}")
+            self._screen.show("rounds", number + 1, len(contenders) * self.pace.rounds)
         return results
 
     def _round(self, contender: Contender, result: Result, extra: Extra | None) -> None:
@@ -102,7 +119,7 @@ class Contest:
             result.rates.append(contender.size(laid) / seconds)
             result.commands.append(contender.size(laid))
             if extra is not None:
-                extra(contender)
+                extra(contender, result.rates[-1])
 
     def timed(self, contender: Contender, commands: int, result: Result) -> float:
         """Do so many commands, check them, and return how many that was a second."""
@@ -113,5 +130,5 @@ class Contest:
 
     def _fitting(self, rate: float, before: int) -> int:
         """How many commands keep a contender busy for as long as it shall be."""
-        wanted = min(rate * self._pace.seconds, SEVERAL * max(before, self._pace.least))
-        return int(min(max(wanted, self._pace.least), self._pace.most))
+        wanted = min(rate * self.pace.seconds, SEVERAL * max(before, self.pace.least))
+        return int(min(max(wanted, self.pace.least), self.pace.most))

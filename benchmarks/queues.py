@@ -83,7 +83,11 @@ class QueueContender(Contender):
         for first in range(0, len(messages), 1000):
             items = [self.message(id_, fields) for id_, fields in messages[first : first + 1000]]
             self.broker.lpush(staged, *items)
-        return Laid([id_ for id_, _ in messages], len(work.commands) if work else len(messages), work)
+        return self.laid([id_ for id_, _ in messages], work)
+
+    def laid(self, ids: Sequence[str], work: Work | None) -> Laid:
+        """Messages by their ids; of a no-op each is a command."""
+        return Laid(ids, len(work.commands) if work else len(ids), work)
 
     def message(self, task_id: str, fields: Mapping[str, Any]) -> bytes:
         """One message as it lies in the queue."""
@@ -93,9 +97,9 @@ class QueueContender(Contender):
         """Rename the list to the queue, and look until nothing is left."""
         began = time.perf_counter()
         self.broker.rename(f"{self.queue}.staged", self.queue)
-        return self.emptied(began) - began
+        return self.emptied() - began
 
-    def emptied(self, began: float) -> float:
+    def emptied(self) -> float:
         """The moment at which nothing was left, twice in a row: a message may be between queue and worker."""
         first_empty, fewest, moved = None, None, time.perf_counter()
         while True:

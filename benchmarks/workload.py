@@ -98,7 +98,7 @@ class Workload:
             return {what: connection.execute(text(query), parameters).scalar_one() for what, query in CHECKS.items()}
 
     def _start(self, runs: int) -> list[UUID]:
-        ids = [uuid4() for _ in range(runs)]
+        ids = uuids(runs)
         common = {"issued_by": self.plant.manager, "flow_version_id": self.plant.flow_version_id}
         commands = [parse("start_run", {"idempotency_key": id_, **common}) for id_ in ids]
         began = time.perf_counter()
@@ -109,6 +109,11 @@ class Workload:
         self.seconds += time.perf_counter() - began
         self.started += runs
         return ids
+
+
+def uuids(many: int) -> list[UUID]:
+    """New ids."""
+    return [uuid4() for _ in range(many)]
 
 
 def advances(runs: Sequence[UUID], steps: int, issued_by: str) -> list[dict[str, Any]]:

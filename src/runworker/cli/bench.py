@@ -3,7 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,14 +24,18 @@ def bench(
     """Measure runworker beside stock Celery and others, on the same servers, and check that nothing was lost.
 
     On durable embedded servers that end with it, or in databases of its own on those that RUNWORKER_DATABASE_URL and
-    RUNWORKER_BROKER_URL name. Needs a checkout. Exit code 1 where a command was lost.
+    RUNWORKER_BROKER_URL name. Needs a checkout, into which the full run writes its figures: benchmarks/results.json and
+    docs/performance.md. Exit code 1 where a command was lost.
     """
-    program = _program()
+    checkout = _checkout()
+    program = importlib.import_module("benchmarks.program")
     given = read_settings()
     with Ending(), temporary_directory() as directory, Progress(bars=not as_json) as progress:
         outcome = program.perform(given, directory, progress, quick=quick, only=only or [])
     for failure in outcome.failures:
         tell(f"not as it has to be: {failure}")
+    if not quick:
+        importlib.import_module("benchmarks.pages").write(outcome.as_dict(), checkout)
     if as_json:
         show(outcome.as_dict(), as_json=True)
     else:
@@ -40,8 +44,8 @@ def bench(
         raise typer.Exit(1)
 
 
-def _program() -> Any:
-    """The program in the checkout that this package is run from. Raises ConfigurationError where it is not."""
+def _checkout() -> Path:
+    """The checkout that this package is run from, made importable. Raises ConfigurationError where it is none."""
     checkout = Path(__file__).resolve().parents[3]
     if not (checkout / "benchmarks" / "program.py").is_file():
         raise ConfigurationError(
@@ -49,4 +53,4 @@ def _program() -> Any:
         )
     if str(checkout) not in sys.path:
         sys.path.append(str(checkout))
-    return importlib.import_module("benchmarks.program")
+    return checkout
