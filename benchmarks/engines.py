@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,19 +22,25 @@ DONE_SECONDS = 600.0
 
 
 class EngineContender(Contender):
-    """Processes that call `Engine.apply` with a hundred commands at a time, each on runs of its own."""
+    """Processes that call `Engine.apply` with a hundred commands at a time, each on runs of its own.
+
+    variables: of their environment, besides settings.
+    """
 
     opening = 4000
 
-    def __init__(self, name: str, workload: Workload, processes: int) -> None:
+    def __init__(
+        self, name: str, workload: Workload, processes: int, variables: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(name, processes)
         self.workload = workload
+        self._variables = variables or {}
         self._children: list[Child] = []
 
     @contextmanager
     def running(self, log: Path) -> Iterator[list[int]]:
         """Start processes that end with the block."""
-        environment = environment_of(self.workload.plant.settings)
+        environment = {**environment_of(self.workload.plant.settings), **self._variables}
         command = module("benchmarks.engine_process")
         with children(self.processes, command, [environment], log) as self._children:
             yield [child.pid for child in self._children]

@@ -21,6 +21,7 @@ class Outcome:
     rates: dict[str, float | None] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     latency_ms: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, float] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     history: dict[str, float | None] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -35,7 +36,12 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types; parts that were not measured are left out."""
-        parts = {"latency_ms": self.latency_ms, "memory": self.memory, "history": self.history}
+        parts = {
+            "latency_ms": self.latency_ms,
+            "profile": self.profile,
+            "memory": self.memory,
+            "history": self.history,
+        }
         return {
             "ratios": self.ratios,
             "rates": self.rates,

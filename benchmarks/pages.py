@@ -59,7 +59,7 @@ def merged(before: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, 
     """Old figures, with the new ones in their places. What was not measured now is None or absent in the new ones."""
     figures = dict(before)
     for part, new in measured.items():
-        if isinstance(new, dict) and part != "machine":
+        if isinstance(new, dict) and part not in ("machine", "profile"):
             figures[part] = {
                 **figures.get(part, {}),
                 **{name: value for name, value in new.items() if value is not None},
@@ -87,6 +87,7 @@ def section(figures: Mapping[str, Any], drawn: list[str]) -> str:
         f"{machine['broker']['name']} {machine['broker']['version']} (appendonly {machine['broker']['appendonly']})."
     )
     parts = [about, _targets(figures["ratios"]), _rates(figures), _latency(figures.get("latency_ms", {}))]
+    parts.append(_profile(figures.get("profile", {})))
     parts += [f"![{name.removesuffix('.svg').replace('-', ' ')}]({name})" for name in drawn]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -153,3 +154,10 @@ def _latency(latency: Mapping[str, Any]) -> str:
             cells = (f"{each['messages_per_second']:,.0f}", each["p50"], each["p95"], each["p99"])
             lines.append(f"| {contender} | {load} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _profile(shares: Mapping[str, float]) -> str:
+    if not shares:
+        return ""
+    lines = ["| where an engine's time goes, under the profiler | share |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {package} | {share:.0%} |" for package, share in shares.items())])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks import history, latency, memory
+from benchmarks import history, latency, memory, profiles
 from benchmarks.contenders import Contender, Missing
 from benchmarks.contest import Contest, Pace, Screen
 from benchmarks.engines import EngineContender, Pgbench
@@ -44,7 +44,7 @@ CONTENDERS: Final[Mapping[str, Callable[[str, Workload, Ground], Contender]]] = 
     "single_no_results": lambda name, work, place: Single(name, work, celery=NO_RESULTS),
     "engine_1": lambda name, work, place: EngineContender(name, work, 1),
 }
-PARTS: Final = ("latency", "memory", "history")
+PARTS: Final = ("latency", "profile", "memory", "history")
 IN_QUICK: Final = ("noop", "single", "bulk", "engine", "dbos", "procrastinate", "latency")
 COMPARED: Final = ("noop", "single")
 """Contenders whose latencies are measured."""
@@ -72,6 +72,8 @@ def perform(
         outcome = Outcome(machine(place), datetime.now(UTC).isoformat(" ", "minutes"))
         run = _Run(place, Contest(pace or (QUICK if quick else FULL), log, screen), screen, outcome)
         run.rates(names, shares={} if quick else SHARES)
+        if "profile" in names:
+            run.profile(directory)
         if "memory" in names:
             run.memory(log)
         if "history" in names:
@@ -117,6 +119,15 @@ class _Run:
         for share, name in ((0.5, "latency_p50_to_noop"), (0.99, "latency_p99_to_noop")):
             ours, theirs = (latencies.milliseconds(contender, LOW, share) for contender in ("single", "noop"))
             out.ratios[name] = ratio(ours, theirs)
+
+    def profile(self, directory: Path) -> None:
+        """One engine process under the profiler."""
+        workload = Workload(self._place.plant("profile"))
+        try:
+            self._outcome.profile, lost = profiles.measured(workload, directory)
+        finally:
+            workload.close()
+        self._outcome.failures += lost
 
     def memory(self, log: Path) -> None:
         """Two workers over two hundred thousand commands."""

@@ -8,6 +8,7 @@ from benchmarks import pages
 from benchmarks.charts import Bar, bars, shown
 from benchmarks.contest import Result
 from benchmarks.figures import OF_RATES, TARGETS, median, percentile, ratio, ratios_of
+from benchmarks.profiles import shares
 from benchmarks.workload import LEAST_RUNS, STEPS, shape
 from tests.unit.documents import DOCS
 
@@ -149,3 +150,25 @@ def test_figures_have_their_place_in_the_document() -> None:
     assert again.split(pages.END)[1] == page.split(pages.END)[1]
     with pytest.raises(ValueError, match="no place"):
         pages.with_figures("nothing", "")
+
+
+def test_a_profile_is_told_by_package() -> None:
+    library, place = "/v/lib/python3.12/site-packages", "/work/src/runworker"
+    stats = {
+        ("~", 0, "<method 'poll' of 'select.epoll' objects>"): (1, 1, 4.0, 4.0, {}),
+        (f"{library}/psycopg/waiting.py", 9, "wait_c"): (1, 1, 1.0, 5.0, {}),
+        (f"{library}/psycopg_binary/_psycopg.py", 9, "send"): (1, 1, 1.0, 1.0, {}),
+        (f"{library}/sqlalchemy/engine/base.py", 9, "execute"): (1, 1, 2.0, 2.0, {}),
+        (f"{place}/engine/apply.py", 9, "apply"): (1, 1, 1.5, 9.0, {}),
+        (f"{place}/states.py", 9, "moves"): (1, 1, 0.45, 0.45, {}),
+        ("/usr/lib/python3.12/json/encoder.py", 9, "encode"): (1, 1, 0.05, 0.05, {}),
+    }
+    assert shares(stats) == {
+        "waiting for PostgreSQL": 0.5,
+        "sqlalchemy": 0.2,
+        "runworker.engine": 0.15,
+        "psycopg": 0.1,
+        "runworker.states": 0.045,
+        "all others": 0.005,
+    }
+    assert shares({}) == {"all others": 0.0}
