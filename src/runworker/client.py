@@ -122,7 +122,7 @@ class Client(Sender[Sent]):
         key = str(command.idempotency_key)
         self._post.send_task(
             f"runworker.{command.name}",
-            kwargs={"idempotency_key": key, **command.payload()},
+            kwargs={"idempotency_key": key, **command.payload},
             task_id=key,
             queue=self._queue,
         )

@@ -116,7 +116,7 @@ class Lifecycles(RuleBasedStateMachine):
     def queue(self, command: Command) -> None:
         """Put a command into the ledger, if its key is not there."""
         if command.idempotency_key not in self.model.ledger:
-            fields = command.payload() | {"idempotency_key": command.idempotency_key}
+            fields = command.payload | {"idempotency_key": command.idempotency_key}
             self.plant.queue(command.name, **fields)
             self.model.put_into_ledger(command)
 
