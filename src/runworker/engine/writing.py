@@ -66,8 +66,8 @@ def _waves(changes: Iterable[Change]) -> list[list[Change]]:
 def _beside(change: Change) -> Set[UUID]:
     """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
 
-    The version that a run is being pinned to, the runs of the lots, the children of genealogy, and the children of lots that
-    are finished. Within a wave each of these is written first, or by the same statement.
+    The version that a run is being pinned to, the runs of the lots, the children of genealogy, and the children of lots
+    that are finished. Within a wave each of these is written first, or by the same statement.
     """
     run, lots = change.after.run, change.after.lots
     pins = run is not None and (change.before.run is None or change.before.run.status is RunStatus.IDLE)
