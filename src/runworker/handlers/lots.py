@@ -20,8 +20,8 @@ from runworker.commands import (
 )
 from runworker.errors import Code, NotYet, Rejected
 from runworker.handlers.facts import Facts, Link, Lot, Outcome, QcRecord, Run
-from runworker.handlers.genealogy import consumed, sku_of_child
-from runworker.handlers.turns import in_turn_for_step, must_be_running, operator_of, started_run
+from runworker.handlers.genealogy import consumed, relabelled, sku_of_child
+from runworker.handlers.turns import FINISHED, in_turn_for_step, must_be_running, operator_of, started_run
 from runworker.states import Decision, LotStatus, LotType, RunStatus
 
 _LEGACY_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
@@ -71,7 +71,7 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
     wanted = _wanted(command)
     parents = [_to_be_consumed(parent_id, lot, facts) for parent_id in wanted]
     lot = replace(lot, sku_type=sku_of_child(lot, parents))
-    links = tuple(Link(parent_id, lot.id, quantity) for parent_id, quantity in wanted.items())
+    links = tuple(Link(parent_id, lot.id, quantity, run.id) for parent_id, quantity in wanted.items())
     taken = tuple(consumed(parent, lot, wanted[parent.id], run, facts, final=False) for parent in parents)
     gained = lot.weight_kg - sum(wanted.values(), Decimal(0)) if lot.weight_kg and wanted else None
     return Outcome(lots=(lot, *taken), links=links, state={"gained_kg": str(gained)} if gained is not None else {})
@@ -120,16 +120,22 @@ def reject_lot(command: RejectLot, facts: Facts) -> Outcome:
 
 
 def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
-    """Take material from one lot into another."""
+    """Take material from one lot into another, which belongs to no finished run."""
     child = _existing(command.into_lot_id, facts)
     parent = _to_be_consumed(command.lot_id, child, facts)
+    run = facts.runs.get(child.run_id) if child.run_id else None
+    if run is not None and run.status in FINISHED:
+        raise Rejected(
+            Code.RUN_READ_ONLY,
+            f"lot {child.id} belongs to run {run.id}, which is {run.status}: what its lots are made of is settled",
+            run_status=str(run.status),
+        )
     if child.status in (LotStatus.REJECTED, LotStatus.CONSUMED, LotStatus.FINISHED):
         raise Rejected(Code.LOT_ILLEGAL_MOVE, f"lot {child.id} is {child.status} and takes no more material")
-    sku_of_child(child, [parent])
-    run = facts.runs.get(child.run_id) if child.run_id else None
-    _not_archived(child, facts)
+    sku_changed = relabelled(child, parent)
     taken = consumed(parent, child, command.quantity_used_kg, run, facts, final=command.final)
-    return Outcome(lots=(taken,), links=(Link(parent.id, child.id, command.quantity_used_kg),))
+    link = Link(parent.id, child.id, command.quantity_used_kg, child_run_id=child.run_id)
+    return Outcome(lots=(taken, *sku_changed), links=(link,))
 
 
 def finish_lot(command: FinishLot, facts: Facts) -> Outcome:
