@@ -44,6 +44,11 @@ def test_a_raw_lot_has_no_parents_and_every_other_has() -> None:
             assert said(make(lot_type), facts(run(step=step))) == Code.PARENTS_REQUIRED
 
 
+def test_a_raw_lot_takes_nothing_later_either() -> None:
+    known = facts(run(), lot(step=None, lot_type=None), lot("QUARANTINE", id=CHILD))
+    assert said(command("consume_lot"), known) == Code.RAW_LOT_HAS_PARENTS
+
+
 def test_a_parent_stands_once_in_the_list() -> None:
     assert boned([lot(id=ONE)], (ONE, "1"), (ONE, "2")) == Code.PARENT_REPEATED
 

@@ -132,6 +132,8 @@ def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
         )
     if child.status in (LotStatus.REJECTED, LotStatus.CONSUMED, LotStatus.FINISHED):
         raise Rejected(Code.LOT_ILLEGAL_MOVE, f"lot {child.id} is {child.status} and takes no more material")
+    if child.lot_type is LotType.RAW:
+        raise Rejected(Code.RAW_LOT_HAS_PARENTS, f"lot {child.id} is RAW: it comes from a supplier and has no parents")
     sku_changed = relabelled(child, parent)
     taken = consumed(parent, child, command.quantity_used_kg, run, facts, final=command.final)
     link = Link(parent.id, child.id, command.quantity_used_kg, child_run_id=child.run_id)
