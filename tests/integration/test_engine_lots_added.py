@@ -1,7 +1,7 @@
 """Material that is added to a lot after its registration: the SKU of pallets and shipments, and runs that are over."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from tests.integration.test_engine_lots_life import LOTS, Life, applied
@@ -69,3 +69,21 @@ def test_nothing_is_loaded_once_the_run_is_over(plant: Plant, life: Life, engine
     assert (late.code, late.state) == ("RUN_READ_ONLY", {"run_status": "COMPLETED"})
     assert "COMPLETED" in (late.message or "")
     assert life.status("pallet 30") == "RELEASED"
+
+
+def test_older_lots_do_not_go_round_in_a_circle(plant: Plant, engine: Engine) -> None:
+    """Nobody knows their steps, so that only the database can tell; the rest of the batch goes on."""
+    lots = [uuid4() for _ in range(3)]
+    plant.sql(
+        "INSERT INTO lots (id, lot_code, status, weight_kg)"
+        " SELECT id, 'OLD-' || id, 'QUARANTINE', 10 FROM unnest(CAST(:lots AS uuid[])) AS id",
+        lots=lots,
+    )
+    engine.apply([plant.command("record_qc_decision", lot_id=lot, decision="PASS") for lot in lots])
+    pairs = zip(lots, [*lots[1:], lots[0]], strict=True)
+    ids = [{"lot_id": lot, "into_lot_id": into} for lot, into in pairs]
+
+    verdicts = engine.apply([plant.command("consume_lot", quantity_used_kg="4", **pair) for pair in ids])
+
+    assert [verdict.code for verdict in verdicts] == [None, None, "GENEALOGY_CYCLE"]
+    assert f"Lot {lots[0]} cannot be made of lot {lots[2]}, which descends from it" in (verdicts[2].message or "")

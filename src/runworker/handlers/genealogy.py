@@ -53,8 +53,9 @@ def sku_of_child(child: Lot, material: Sequence[Lot]) -> str | None:
             raise Rejected(Code.SKU_MIXED, f"a pallet holds one SKU; this one would hold {' and '.join(skus)}")
         return skus[0] if skus else None
     own = _sku(child)
-    if own is not None and any(sku != own for sku in skus):
-        raise Rejected(Code.SKU_MIXED, f"a lot of SKU {own} takes no parents of SKU {', '.join(skus)}")
+    others = [sku for sku in skus if sku != own]
+    if own is not None and others:
+        raise Rejected(Code.SKU_MIXED, f"a lot of SKU {own} takes no parents of SKU {', '.join(others)}")
     return own
 
 
