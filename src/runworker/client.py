@@ -180,7 +180,7 @@ class Client:
         key = str(command.idempotency_key)
         self._post.send_task(
             f"runworker.{command.name}",
-            kwargs={"idempotency_key": key, **command.payload()},
+            kwargs={"idempotency_key": key, **command.payload},
             task_id=key,
             queue=self._queue,
         )

@@ -19,7 +19,7 @@ def life(plant: Plant) -> Life:
 def half_loaded(life: Life) -> list[Command]:
     """A run whose shipment holds the pallet of 15 alone."""
     *begun, shipment, _ = life.until(10)
-    fields = shipment.payload() | {"parents": shipment.payload()["parents"][:1], "weight_kg": "500"}
+    fields = shipment.payload | {"parents": shipment.payload["parents"][:1], "weight_kg": "500"}
     return [*begun, life.plant.command("register_lot", **fields)]
 
 

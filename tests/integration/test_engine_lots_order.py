@@ -25,7 +25,7 @@ def tied(life: Life) -> list[Command]:
             commands.append(command)
         else:
             needed = before if command.name in ("advance_step", "complete_run", "register_lot") else []
-            fields: dict[str, Any] = command.payload() | {"idempotency_key": command.idempotency_key}
+            fields: dict[str, Any] = command.payload | {"idempotency_key": command.idempotency_key}
             commands.append(parse(command.name, fields | {"after": needed[-20:]}))
         if command.name in ("advance_step", "start_run"):
             before = [command.idempotency_key]

@@ -34,7 +34,7 @@ class Life:
         commands = [
             parse(
                 command.name,
-                {name: renamed(value) for name, value in command.payload().items()}
+                {name: renamed(value) for name, value in command.payload.items()}
                 | {"idempotency_key": fresh[str(command.idempotency_key)]},
             )
             for command in self._commands
@@ -79,7 +79,7 @@ def whole_life(plant: Plant) -> Life:
     start, *advances, complete = plant.life(run, range(11))
     hold = plant.command("hold_run", run_id=run, after=[advances[3].idempotency_key])
     resume = plant.command("resume_run", run_id=run, after=[hold.idempotency_key])
-    fields = advances[4].payload() | {"after": [str(resume.idempotency_key)]}
+    fields = advances[4].payload | {"after": [str(resume.idempotency_key)]}
     advances[4] = parse("advance_step", fields | {"idempotency_key": str(advances[4].idempotency_key)})
     return Life(plant, [start, *advances[:4], hold, resume, *advances[4:], complete])
 

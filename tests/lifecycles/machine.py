@@ -101,7 +101,7 @@ class Lifecycles(RuleBasedStateMachine):
         """Put commands into the ledger, but for those whose key is there."""
         for command in commands:
             if command.idempotency_key not in self.model.ledger:
-                fields = command.payload() | {"idempotency_key": command.idempotency_key}
+                fields = command.payload | {"idempotency_key": command.idempotency_key}
                 self.plant.queue(command.name, **fields)
                 self.model.put_into_ledger(command)
 

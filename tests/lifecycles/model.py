@@ -43,7 +43,7 @@ class Record:
 
     def is_same(self, command: Command) -> bool:
         """Whether a delivered command asks what this one asks."""
-        return self.key == command.idempotency_key and self.command.fingerprint() == command.fingerprint()
+        return self.key == command.idempotency_key and self.command.fingerprint == command.fingerprint
 
 
 @dataclass(frozen=True)

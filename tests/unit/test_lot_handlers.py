@@ -1,6 +1,5 @@
 """Use cases of lots: what every command says to a lot in every state, and to whom."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -191,9 +190,9 @@ def test_a_lot_waits_for_its_run_and_is_refused_at_a_step_that_is_not_planned() 
     assert said(registration(1, "RAW"), facts()) == "waits: run_id"
     begun = run(step=1)
     steps = tuple(
-        replace(step, status=StepExecutionStatus.SKIPPED) if step.step_index == 2 else step for step in begun.steps
+        step._replace(status=StepExecutionStatus.SKIPPED) if step.step_index == 2 else step for step in begun.steps
     )
-    assert said(registration(2, "DEB"), facts(replace(begun, steps=steps))) == Code.STEP_NOT_PLANNED
+    assert said(registration(2, "DEB"), facts(begun._replace(steps=steps))) == Code.STEP_NOT_PLANNED
     assert said(registration(1, "RAW"), facts(run(steps=()))) == Code.RUN_NOT_PINNED
 
 

@@ -1,11 +1,9 @@
-"""Connections to PostgreSQL, and rows handed to a statement as arrays."""
+"""Connections to PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import ARRAY, Engine, TableValuedAlias, bindparam, column, create_engine, event, func
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Engine, create_engine, event
 
 from runworker.config import Settings
 from runworker.errors import ConfigurationError
@@ -57,21 +55,3 @@ def _role_taker(role: str) -> Any:
         connection.commit()
 
     return take_role
-
-
-def given(**columns: TypeEngine[Any]) -> TableValuedAlias:
-    """Rows that a statement gets as one array a column; `rows_given` makes the parameters.
-
-    The statement's text does not depend on how many rows there are: it is compiled and prepared once.
-    """
-    arrays = [bindparam(f"each_{name}", type_=ARRAY(type_)) for name, type_ in columns.items()]
-    return (
-        func.unnest(*arrays)
-        .table_valued(*(column(name, type_) for name, type_ in columns.items()), name="given")
-        .render_derived()
-    )
-
-
-def rows_given(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Parameters of a statement over `given(...)`: at least one row, each a mapping of all its columns."""
-    return {f"each_{name}": [row[name] for row in rows] for name in rows[0]}
