@@ -65,8 +65,8 @@ REQUESTS = st.one_of(
 )
 
 FOR_LOTS = {
-    "record_qc_decision": "QUARANTINE", "resolve_hold": "HOLD", "reject_lot": "HOLD", "finish_lot": "CONSUMED",
-    "consume_lot": "RELEASED", "register_lot": "RELEASED",
+    "record_qc_decision": "QUARANTINE RELEASED", "resolve_hold": "HOLD", "reject_lot": "HOLD", "finish_lot": "CONSUMED",
+    "consume_lot": "RELEASED",
 }  # fmt: skip
 FOR_RUNS = {"resume_run": "HOLD", "archive_run": "COMPLETED ABORTED"}
 FOR_VERSIONS = {

@@ -206,6 +206,6 @@ def _graph(plan: Sequence[int], gates: frozenset[int]) -> dict[str, Any]:
     return graph
 
 
-@pytest.mark.timeout(3600)  # a thousand examples, or the time to shrink a failing one
+@pytest.mark.timeout(7200)  # a thousand examples, or the time to shrink a failing one
 def test_lives_of_plants(plant: Any) -> None:
     try_out(PlantLives, Place(plant), examples=50, steps=12)

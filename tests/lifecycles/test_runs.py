@@ -75,7 +75,7 @@ class RunLives(Lifecycles):
         return self.think(name, user, run_id=self.runs[run], **fields)
 
 
-@pytest.mark.timeout(3600)  # a thousand examples, or the time to shrink a failing one
+@pytest.mark.timeout(7200)  # a thousand examples, or the time to shrink a failing one
 def test_lives_of_runs(plant: Plant) -> None:
     versions = {"long": plant.version(STEPS), "short": plant.version(SHORT), "draft": plant.version(status="DRAFT")}
     try_out(RunLives, Place(plant), examples=60, steps=25, versions=versions | {"unknown": uuid4()})
