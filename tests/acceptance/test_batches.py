@@ -103,7 +103,7 @@ def test_a_run_and_its_steps_share_a_transaction(one: Crew) -> None:
     run = uuid4()
     with gathering(one):
         life = one.plant.life(run)
-        sent = [one.send(each.name, **{"idempotency_key": each.idempotency_key, **each.payload()}) for each in life]
+        sent = [one.send(each.name, **{"idempotency_key": each.idempotency_key, **each.payload}) for each in life]
         in_hand(one, len(sent))
     assert [one.verdict(result)["status"] for result in sent] == ["APPLIED"] * len(sent)
     assert transactions(one, sent) == 1

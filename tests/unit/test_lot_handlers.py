@@ -9,6 +9,7 @@ from tests.unit.lots import (
     CHILD,
     LOT,
     NEEDED,
+    OTHER_RUN,
     RUN,
     STRANGER,
     USERS,
@@ -115,6 +116,23 @@ def test_who_may_issue_what() -> None:
 def test_a_lot_of_an_archived_run_does_not_change(name: str, other: dict[str, Any]) -> None:
     known = facts(run("ARCHIVED"), lot("HOLD"), lot(id=CHILD, run_id=None))
     assert said(command(name, **other), known) == Code.RUN_READ_ONLY
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "ABORTED"])
+@pytest.mark.parametrize(
+    ("name", "was", "becomes"),
+    [
+        ("record_qc_decision", "QUARANTINE", "RELEASED"),
+        ("resolve_hold", "HOLD", "RELEASED"),
+        ("reject_lot", "HOLD", "REJECTED"),
+        ("consume_lot", "RELEASED", "RELEASED"),
+        ("finish_lot", "CONSUMED", "FINISHED"),
+    ],
+)
+def test_the_lots_of_a_finished_run_live_on(status: str, name: str, was: str, becomes: str) -> None:
+    """They are in stock: quality control decides on them, and the lots of other runs are made of them."""
+    other = [run(id=OTHER_RUN, step=2), lot("QUARANTINE", "DEB", 2, id=CHILD, run_id=OTHER_RUN)]
+    assert said(command(name), facts(run(status, 10), lot(was), *other)) == becomes
 
 
 # Registration: the run's turn and state, the type, the code.

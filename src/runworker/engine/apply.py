@@ -167,7 +167,7 @@ class Engine:
         waiting = select(CommandRecord.idempotency_key).where(
             CommandRecord.status == CommandStatus.WAITING, CommandRecord.wakes_on.overlap(list(woken))
         )
-        return self._keys(waiting.order_by(CommandRecord.received_at))
+        return self._keys(waiting.order_by(CommandRecord.received_at, CommandRecord.idempotency_key))
 
     def _keys(self, found: Select[UUID]) -> list[UUID]:
         def read() -> list[UUID]:

@@ -156,7 +156,12 @@ class Gathering:
         self._all_loaded |= all_of
         self._open_loaded |= open_of
         self._absent |= ids - found.keys()
-        parents = [lot for lot in found.values() if lot.id in needs.with_children or lot.run_id in needs.whole]
+        # What is known already may have been loaded without its children.
+        parents = [
+            lot
+            for lot in (*found.values(), *(self._lots[id_] for id_ in needs.with_children & self._lots.keys()))
+            if lot.id in needs.with_children or lot.run_id in needs.whole
+        ]
         children = {child for parent in parents for child in parent.children} - self._lots.keys() - found.keys()
         for lot in (found | load_lots(self._connection, children, (), ())).values():
             if lot.id not in self._lots:
@@ -175,6 +180,8 @@ class Gathering:
             to_change=needs.changes_versions,
         )
         self._versions |= {id_: version for id_, version in versions.items() if id_ not in self._versions}
+        # A run that this very batch starts is asked for its gates too.
+        self._plans |= {id_: version.plan for id_, version in versions.items() if id_ not in self._plans}
         self._unfinished.update(count_unfinished_runs(self._connection, needs.deprecated - self._counted))
         self._counted |= needs.deprecated
         pinned = {self._runs[id_].flow_version_id for id_ in needs.stepped if id_ in self._runs} - {None}

@@ -16,7 +16,7 @@ from runworker.engine.judge import Judge
 from runworker.engine.writing import Change, write_changes
 from runworker.errors import Code, InvalidMessage, NotYet, Rejected
 from runworker.handlers.facts import Outcome
-from runworker.handlers.lots import code_prefix
+from runworker.handlers.lot_codes import code_prefix
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 

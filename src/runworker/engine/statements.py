@@ -73,6 +73,7 @@ IN_ORDER: Final[Mapping[str, tuple[Insert | Update, Given]]] = {
         RunStepExecution, _step, ("run_id", "step_index"), "started_at", "completed_at", "operator_id"
     ),
     "new lots": _insert(Lot, _lot),
+    "relabelled lots": _update(Lot, _lot, ("id",), "sku_type"),
     "links": _insert(LotGenealogy, _link),
     "qc decisions": _insert(QCDecision, _qc),
     "changed lots": _update(Lot, _lot, ("id",), "temperature_c", "status_reason"),

@@ -31,8 +31,8 @@ class Change:
 def write_changes(connection: Connection, changes: Iterable[Change], codes: Mapping[UUID, str]) -> None:
     """Write all changes, in waves in which no entity occurs twice. codes: of new runs and lots, by id.
 
-    Within a wave a run comes before its steps and lots, a lot before its genealogy, and that before its parents'
-    states: material is taken from lots that are still RELEASED.
+    Within a wave a run comes before its steps and lots, a lot and its SKU before its genealogy, and that before its
+    parents' states: material is taken from lots that are still RELEASED.
     """
     for wave in _waves(changes):
         rows: defaultdict[str, list[Row]] = defaultdict(list)
@@ -66,8 +66,8 @@ def _waves(changes: Iterable[Change]) -> list[list[Change]]:
 def _beside(change: Change) -> Set[UUID]:
     """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
 
-    The version that a run is being pinned to, the runs of the lots, the children of genealogy, and the children of lots
-    that are finished. Within a wave each of these is written first, or by the same statement.
+    The version that a run is being pinned to, the runs of the lots, the children of genealogy and their runs, and the
+    children of lots that are finished. Within a wave each of these is written first, or by the same statement.
     """
     run, lots = change.after.run, change.after.lots
     pins = run is not None and (change.before.run is None or change.before.run.status is RunStatus.IDLE)
@@ -75,6 +75,7 @@ def _beside(change: Change) -> Set[UUID]:
     if not lots:
         return versions
     runs = {lot.run_id for lot in lots if lot.run_id is not None}
+    runs |= {link.child_run_id for link in change.after.links if link.child_run_id is not None}
     finished = (lot.children for lot in lots if lot.status is LotStatus.FINISHED)
     children = {link.child_id for link in change.after.links}.union(*finished)
     return (versions | runs | children) - change.ids
@@ -109,6 +110,8 @@ def _add_lots(change: Change, rows: Mapping[str, list[Row]], codes: Mapping[UUID
         was = before.get(lot.id)
         if was is None:
             rows["new lots"].append(lot_row(lot, None, change.command_key, codes))
+        elif lot.sku_type != was.sku_type:
+            rows["relabelled lots"].append(lot_row(lot, was, change.command_key, codes))
         elif (lot.status, lot.temperature_c, lot.status_reason) != (was.status, was.temperature_c, was.status_reason):
             rows["changed lots"].append(lot_row(lot, was, change.command_key, codes))
     rows["links"].extend(link_row(link, change.command_key) for link in change.after.links)

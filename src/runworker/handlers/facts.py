@@ -94,11 +94,12 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Material that went from a parent lot into a child lot."""
+    """Material that went from a parent lot into a child lot. child_run_id: the run that the child belongs to."""
 
     parent_id: UUID
     child_id: UUID
     quantity_used_kg: Decimal
+    child_run_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
