@@ -49,9 +49,9 @@ class Reading:
             id_: (lot.type, lot.status, lot.run, lot.step, lot.kg, lot.sku, lot.warmth, lot.code)
             for id_, lot in world.lots.items()
         }
-        # One audit event a link and a decision, besides those of the lots.
-        assert sorted(self._links(lots)) == sorted((*link, 1) for link in world.links)
-        assert dict(self._decisions(lots)) == {key: (*decision, 1) for key, decision in world.decisions.items()}
+        # One audit event a link and a decision, which names its command, besides those of the lots.
+        assert sorted(self._links(lots)) == sorted((*made_of, [key]) for *made_of, key in world.links)
+        assert dict(self._decisions(lots)) == {key: (*decision, [key]) for key, decision in world.decisions.items()}
 
     def _ledger(self) -> Iterable[tuple[UUID, Any]]:
         for row in self._sql(
@@ -98,8 +98,8 @@ class Reading:
         return [
             tuple(row)
             for row in self._sql(
-                "SELECT parent_lot_id, child_lot_id, quantity_used_kg, (SELECT count(*) FROM audit_events"
-                "  WHERE entity = 'lot_genealogy' AND entity_id = link.id AND command_key IS NULL)"
+                "SELECT parent_lot_id, child_lot_id, quantity_used_kg, ARRAY(SELECT command_key FROM audit_events"
+                "  WHERE entity = 'lot_genealogy' AND entity_id = link.id)"
                 " FROM lot_genealogy AS link WHERE parent_lot_id = ANY(:lots) OR child_lot_id = ANY(:lots)",
                 lots=lots,
             )
@@ -107,7 +107,7 @@ class Reading:
 
     def _decisions(self, lots: list[UUID]) -> Iterable[tuple[UUID, Any]]:
         for row in self._sql(
-            "SELECT id, lot_id, decision, notes, temperature_c, operator_id, (SELECT count(*) FROM audit_events"
+            "SELECT id, lot_id, decision, notes, temperature_c, operator_id, ARRAY(SELECT command_key FROM audit_events"
             "  WHERE entity = 'qc_decisions' AND entity_id = qc_decisions.id)"
             " FROM qc_decisions WHERE lot_id = ANY(:lots)",
             lots=lots,

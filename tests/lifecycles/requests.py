@@ -48,7 +48,7 @@ REQUESTS = st.one_of(
         weight_kg=KILOGRAMS,
         temperature_c=CELSIUS,
         parents=st.lists(st.tuples(SOME_NUMBER, KILOGRAMS), min_size=1, max_size=3),
-        code=st.sampled_from([None, None, None, "BUDA", "MAIN", "MAIN", "taken", "no code"]),
+        code=st.sampled_from([*[None] * 6, "BUDA", "MAIN", "MAIN", "MAIN", "taken", "taken", "no code"]),
         supplier_id=st.sampled_from([None] * 7 + [UUID(int=7)]),
     ),
     asking(

@@ -168,7 +168,7 @@ def _check_taking(parent: Lot, child: Lot, kg: Decimal, world: World) -> None:
 
 def _take(parent_id: UUID, child_id: UUID, kg: Decimal, command: Any, world: World, *, final: bool = False) -> None:
     parent = world.lots[parent_id]
-    world.links.append((parent_id, child_id, kg))
+    world.links.append((parent_id, child_id, kg, command.idempotency_key))
     world.lots[child_id].holds.add(parent.sku)
     parent.left -= kg
     parent.children.add(child_id)

@@ -65,6 +65,7 @@ class PlantLives(Lifecycles):
         )
         told = self.story(0, "published", tied, "all", None)
         self.deliver_in_batches(told[:cut], cut)
+        self.news.append(told[cut:])
         return multiple(*told)
 
     @rule(
@@ -75,12 +76,15 @@ class PlantLives(Lifecycles):
         checked=CHECKED,
         warmth=CELSIUS,
         site=st.sampled_from([None, None, "BUDA"]),
+        cut=st.integers(2, 30),
     )
     def another_story(
-        self, *, run: int, version: str, tied: bool, checked: str, warmth: str | None, site: str | None
+        self, *, run: int, version: str, tied: bool, checked: str, warmth: str | None, site: str | None, cut: int
     ) -> Any:
-        """Think of a run with lots at all its steps; each command tied to the one before, or none."""
-        return multiple(*self.story(run, version, tied, checked, warmth, **({"site_code": site} if site else {})))
+        """Think of a run with lots at its steps, up to some point; each command tied to the one before, or none."""
+        start = {"site_code": site} if site else {}
+        self.news.append(self.story(run, version, tied, checked, warmth, **start)[:cut])
+        return multiple(*self.news[-1])
 
     def story(
         self, run: int, version: str, tied: bool, checked: str, warmth: str | None, **start: Any
@@ -109,7 +113,6 @@ class PlantLives(Lifecycles):
                 made.append((lot_id, lot_type, kg))
             stock = made or stock
         tell("complete_run", run_id=run_id)
-        self.news.append(told)
         return told
 
     @rule(target=commands, requests=st.lists(REQUESTS, min_size=4, max_size=12), after=st.lists(commands, max_size=2))

@@ -84,14 +84,17 @@ class Lot:
 
 @dataclass
 class World:
-    """users: role by id. kept_days: how long a finished run is kept; decisions: of quality control, by key."""
+    """users: role by id. kept_days: how long a finished run is kept; decisions: of quality control, by key.
+
+    links: parent, child, kilograms, and the key of the command that says so.
+    """
 
     users: Mapping[UUID, str]
     kept_days: int = 30
     versions: dict[UUID, Version] = field(default_factory=dict)
     runs: dict[UUID, Run] = field(default_factory=dict)
     lots: dict[UUID, Lot] = field(default_factory=dict)
-    links: list[tuple[UUID, UUID, Decimal]] = field(default_factory=list)
+    links: list[tuple[UUID, UUID, Decimal, UUID]] = field(default_factory=list)
     decisions: dict[UUID, tuple[Any, ...]] = field(default_factory=dict)
 
     def copy(self) -> "World":
