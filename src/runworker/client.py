@@ -157,7 +157,7 @@ class Client(Sender[Sent]):
 
     def _send_parcel(self, parcel: Parcel) -> None:
         packed = [
-            {"command": command.name, "idempotency_key": str(command.idempotency_key), **command.payload()}
+            {"command": command.name, "idempotency_key": str(command.idempotency_key), **command.payload}
             for command in parcel.commands
         ]
         parcel.task_id = self._post.send_task("runworker.apply", kwargs={"commands": packed}, queue=self._queue).id
