@@ -26,7 +26,7 @@ def redis(broker_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def channel(broker_url: str) -> Iterator[Channel]:
-    with Connection(broker_url, transport="runworker.transport:Transport") as connection:
+    with Connection(broker_url, transport="runworker-redis") as connection:
         yield connection.default_channel
 
 
