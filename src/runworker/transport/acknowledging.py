@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from kombu.transport import redis as stock
 from kombu.transport import virtual
+from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
 
 from runworker.transport.envelopes import UNREADABLE, noted, noted_item, redelivered
@@ -74,8 +75,9 @@ class QoS(stock.QoS):
         with self._lock:
             tags, self._acknowledged = self._acknowledged, []
         try:
+            messages, index = self.channel.unacked
             with self.channel.server.pipeline(transaction=False) as pipe:
-                pipe.hdel(self._unacked, *tags).zrem(self._index, *tags).execute()
+                pipe.hdel(messages, *tags).zrem(index, *tags).execute()
         except RedisError as error:
             _log.debug("transport.acknowledgement_postponed", messages=len(tags), error=str(error))
             with self._lock:
@@ -105,15 +107,18 @@ class QoS(stock.QoS):
         if not wanted or self.channel.connection is None:
             return  # a closed channel has put everything back already
         side = "LPUSH" if leftmost else "RPUSH"
-        server = self.channel.server
+        server, unacked = self.channel.server, self.channel.unacked
         with server.pipeline(transaction=False) as pipe:
-            for tag, note in zip(wanted, server.hmget(self._unacked, wanted), strict=True):
+            for tag, note in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
                 lists = self._destinations(note) if note is not None else {}
-                pipe.eval(PUT_BACK, 2 + len(lists), self._unacked, self._index, *lists, tag, side, *lists.values())
+                if lists is None:
+                    _log.warning("transport.note_unreadable", tag=bytes_to_str(tag), note=note[:200])
+                    continue  # nobody's work: what writes notes writes others
+                pipe.eval(PUT_BACK, 2 + len(lists), *unacked, *lists, tag, side, *lists.values())
             pipe.execute()
 
-    def _destinations(self, note: bytes) -> dict[str, bytes]:
-        """Where what a note tells of goes back to: keys of lists, and what to put there."""
+    def _destinations(self, note: bytes) -> dict[str, bytes] | None:
+        """Where what a note tells of goes back to: keys of lists, and what to put there. None for no note at all."""
         channel = self.channel
         try:
             message, exchange, routing_key = noted(note)
@@ -125,12 +130,4 @@ class QoS(stock.QoS):
             with suppress(ValueError):
                 item, queue = noted_item(note)
                 return {channel.prefixed(queue + UNREADABLE): item}
-            raise
-
-    @property
-    def _unacked(self) -> str:
-        return self.channel.prefixed(self.unacked_key)
-
-    @property
-    def _index(self) -> str:
-        return self.channel.prefixed(self.unacked_index_key)
+            return None

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 from runworker.transport.acknowledging import QoS
 from runworker.transport.envelopes import UNREADABLE, address_of, opened
 from runworker.transport.schemes import PREFIX
-from runworker.transport.scripts import TAKE
+from runworker.transport.scripts import PUT_ASIDE, TAKE
 from runworker.transport.taking import AT_ONCE, Item, Source, Taking
 from runworker.transport.versions import require_fitting_server
 
@@ -52,6 +52,11 @@ class Channel(stock.Channel):
     def server(self) -> Redis:
         """A client for whole keys: kombu's own one adds the prefix to some of a script's keys and not to others."""
         return Redis(connection_pool=self.pool)
+
+    @property
+    def unacked(self) -> tuple[str, str]:
+        """Keys of the hash and of the sorted set of what is unacknowledged, as the server knows them."""
+        return self.prefixed(self.unacked_key), self.prefixed(self.unacked_index_key)
 
     def prefixed(self, key: str) -> str:
         """A key as the server knows it."""
@@ -193,17 +198,14 @@ class Channel(stock.Channel):
             for step in self.priority_steps
             for queue in queues
         ]
-        return Taking((self.prefixed(self.unacked_key), self.prefixed(self.unacked_index_key)), sources, wanted)
+        return Taking(self.unacked, sources, wanted)
 
     def _opened(self, item: Item) -> dict[str, Any] | None:
         """The message in an item. What is none is put aside."""
         message = opened(item.content, item.queue, item.tag, self.decode_body)
         if message is None:
-            with self.server.pipeline() as pipe:
-                pipe.lpush(self.prefixed(item.queue + UNREADABLE), item.content)
-                pipe.hdel(self.prefixed(self.unacked_key), item.tag)
-                pipe.zrem(self.prefixed(self.unacked_index_key), item.tag)
-                pipe.execute()
+            aside = self.prefixed(item.queue + UNREADABLE)
+            self.server.eval(PUT_ASIDE, 3, *self.unacked, aside, item.tag, item.content)
         return message
 
     def _look_at_server(self) -> None:

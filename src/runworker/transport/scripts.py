@@ -1,8 +1,7 @@
 """What the broker runs in one step of its own: nothing comes between the parts of a script.
 
-Both record before they remove, so that a command which the server refuses half-way (a key of another kind, say) costs
-a message that comes twice and not one that is gone. `allow-oom`: a full server is emptied by taking, which needs a few
-bytes first.
+All of them write before they remove: a command that the server refuses half-way (a key of another kind, say) makes a
+message come twice and not go away. `allow-oom`: a full server is emptied by taking, which needs a few bytes first.
 """
 
 from typing import Final
@@ -51,5 +50,13 @@ if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
     for place = 3, #KEYS do redis.call(ARGV[2], KEYS[place], ARGV[place]) end
     redis.call('HDEL', KEYS[1], ARGV[1])
 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+"""
+
+PUT_ASIDE: Final = """#!lua flags=allow-oom
+-- Puts an item that is no message into another list, from the hand that looked at it.
+-- KEYS: hash and sorted set of what is unacknowledged, the list. ARGV: the item's tag, the item.
+redis.call('LPUSH', KEYS[3], ARGV[2])
+redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 """
