@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import time
 from typing import Any
 
@@ -120,6 +121,23 @@ def test_a_consumer_is_told_of_a_message(channel: Any, redis: Redis) -> None:
             redis.lpush(channel._q_for_pri(queue, 6), sound())
             channel.connection.client.drain_events(timeout=30)
             assert found.pop().delivery_info["routing_key"] == queue
+
+
+def test_a_consumer_with_full_hands_stays_connected_while_more_comes_in(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound(), sound())
+    found: list[Any] = []
+    with Consumer(channel, [Queue(QUEUE)], on_message=found.append, prefetch_count=1):
+        channel.connection.client.drain_events(timeout=30)
+        socket = channel.client.connection._sock
+        for _ in range(3):
+            redis.lpush(QUEUE, sound())
+            with suppress(TimeoutError):  # what the server tells ends the wait
+                channel.connection.client.drain_events(timeout=0.05)
+        assert len(found) == 1
+        found[0].ack()
+        channel.connection.client.drain_events(timeout=30)
+        assert channel.client.connection._sock is socket
+    assert len(found) == 2
 
 
 def test_acknowledgements_of_a_turn_go_together(channel: Any, redis: Redis) -> None:

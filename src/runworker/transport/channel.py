@@ -76,6 +76,13 @@ class Channel(stock.Channel):
         if self._in_poll and not self._asked and monotonic() - self._told_since >= self.brpop_timeout:
             self._in_poll = None
 
+    def hear(self) -> None:
+        """Read what the server tells of while the hand is full. It is asked anyway once there is room."""
+        try:
+            self.client.connection.read_response(push_request=True)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:
         """Begin to consume. no_ack: what is taken is not noted, since nobody would acknowledge it."""
         (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
@@ -115,13 +122,14 @@ class Channel(stock.Channel):
             return
         connection = self.client.connection
         if self._tells is not connection._sock:
-            connection.send_command("CLIENT", "TRACKING", "ON", "NOLOOP")
+            connection.send_command("CLIENT", "TRACKING", "ON", "NOLOOP", check_health=False)
             connection.read_response()
             self._tells = connection._sock
         self._asked = self._taking(queues, self.qos.can_consume_max_estimate() or AT_ONCE)
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        connection.send_command(*self._asked.by_digest(_DIGEST))
+        # No check before it, which could connect anew behind the poller's back: asking is a check by itself.
+        connection.send_command(*self._asked.by_digest(_DIGEST), check_health=False)
 
     def _brpop_read(self, **_options: Any) -> bool:
         connection = self.client.connection
@@ -147,7 +155,7 @@ class Channel(stock.Channel):
         try:
             left, *taken = connection.read_response()
         except NoScriptError:
-            connection.send_command(*taking.by_text())
+            connection.send_command(*taking.by_text(), check_health=False)
             left, *taken = connection.read_response()
         if not left and self._is_silent(connection):
             self._in_poll, self._told_since = connection, monotonic()

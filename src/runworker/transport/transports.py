@@ -21,6 +21,14 @@ class Poller(stock.MultiChannelPoller):
             channel.flush()
         super().on_poll_start()
 
+    def on_readable(self, fileno: int) -> None:
+        """Read from a socket. kombu takes a word that no question waits for to be the end of the connection."""
+        channel, kind = self._fd_to_chan.get(fileno, (None, None))
+        if kind == "BRPOP" and not channel._in_poll and fileno not in self._paused_brpop:
+            channel.hear()
+        else:
+            super().on_readable(fileno)
+
     def get(self, callback: Any, timeout: float | None = None) -> None:
         """One turn without a loop. Never waits longer than a channel waits to be told."""
         patience = stock.Transport.brpop_timeout
