@@ -30,7 +30,7 @@ def consumed(channel: Channel, count: int, *queues: str, no_ack: bool = False, p
     taken_from = [Queue(name) for name in queues or (QUEUE,)]
     with Consumer(channel, taken_from, on_message=found.append, no_ack=no_ack, prefetch_count=prefetch or None):
         while len(found) < count:
-            channel.connection.client.drain_events(timeout=30)
+            channel.connection.client.drain_events(timeout=120)
     return found
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from runworker.cli import app
 
-SECONDS = 60
+SECONDS = 180
 SCRIPT = Path(sys.executable).with_name("runworker")
 MODULE = (sys.executable, "-m", "runworker.cli")
 

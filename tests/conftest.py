@@ -1,5 +1,9 @@
 """Fixtures for all tests."""
 
+import os
+from pathlib import Path
+
+import pytest
 from tests.crew import crew, shared_crew
 from tests.plant import engine, plant
 from tests.servers import (
@@ -25,3 +29,20 @@ __all__ = [
     "worker_database_url",
     "worker_login",
 ]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes share the tests: one a core, but none for a single file, as it stays in one.
+
+    No more than leave each three of an external broker's fifteen databases.
+    """
+    one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
+    return 0 if one_file else min(os.cpu_count() or 1, 5)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have recorded to be seen; a test cannot do so itself, as its process has no terminal."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for title, text in report.user_properties:
+            terminalreporter.section(title)
+            terminalreporter.write_line(str(text))

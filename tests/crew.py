@@ -23,7 +23,7 @@ from runworker.embedded import ServerUrls
 from runworker.workers import WorkerProcess, WorkerProcesses
 from runworker.workers.processes import SOLO
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
 """Seconds after which what should have happened is not going to happen."""
 
 ALONE: Final = ("--without-gossip", "--without-mingle")
@@ -145,11 +145,11 @@ class Crew:
 def crew_on(servers: ServerUrls, template_database: str, worker_login: tuple[str, str], folder: Path) -> Iterator[Crew]:
     """A crew with a database and a broker of its own, in which nobody works yet. Dead workers are noticed soon."""
     user, password = worker_login
-    with fresh_database(servers, template=template_database) as url:
+    with fresh_database(servers, template=template_database) as url, fresh_broker(servers) as broker:
         plant = Plant(url.render_as_string(hide_password=False))
         settings = plant.settings(
             database_url=make_url(url).set(username=user, password=password).render_as_string(hide_password=False),
-            broker_url=fresh_broker(servers),
+            broker_url=broker,
             visibility_timeout_seconds=5,
             sweep_seconds=0.1,
             log_level="WARNING",

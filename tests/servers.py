@@ -2,14 +2,15 @@
 
 The servers are embedded ones, or those that RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL name. The former's user
 must be allowed to create databases (and roles, for `worker_database_url`); of the latter, databases 1 to 15 are
-emptied. Nothing but the two URLs differs between the two.
+emptied. Nothing but the two URLs differs between the two. Each process that pytest-xdist starts is a session: it has
+embedded servers of its own, or a share of the broker's databases.
 """
 
 import os
 import secrets
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import cycle
 from urllib.parse import urlsplit
 
 import psycopg
@@ -89,21 +90,31 @@ def worker_database_url(database_url: str, worker_login: tuple[str, str]) -> str
     return _text(make_url(database_url).set(username=name, password=password))
 
 
-_broker_databases = cycle(range(1, 16))  # never 0, where an external server's own data would be
+def _share_of_broker_databases() -> range:
+    """Never 0, where an external server's own data would be, and none of another process of the same test run."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(1 + number, 16, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def fresh_broker(servers: ServerUrls) -> str:
-    """URL of an empty database of the broker; the same one comes round again after fifteen calls."""
-    url = urlsplit(servers.broker_url)._replace(path=f"/{next(_broker_databases)}").geturl()
+_free_broker_databases = deque(_share_of_broker_databases())
+
+
+@contextmanager
+def fresh_broker(servers: ServerUrls) -> Iterator[str]:
+    """URL of an empty database of the broker, nobody else's for as long as the block lasts."""
+    database = _free_broker_databases.popleft()
+    url = urlsplit(servers.broker_url)._replace(path=f"/{database}").geturl()
     with Redis.from_url(url) as client:
         client.flushdb()
-    return url
+    yield url
+    _free_broker_databases.append(database)
 
 
 @pytest.fixture
-def broker_url(servers: ServerUrls) -> str:
+def broker_url(servers: ServerUrls) -> Iterator[str]:
     """URL of a broker database of the test's own."""
-    return fresh_broker(servers)
+    with fresh_broker(servers) as url:
+        yield url
 
 
 @contextmanager

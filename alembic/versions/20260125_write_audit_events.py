@@ -81,6 +81,17 @@ TRANSITION_TABLES = {
 
 
 def upgrade() -> None:
+    create_functions_and_triggers()
+    for table in NEWLY_KEPT_FROM_TRUNCATE:
+        op.execute(f"""
+            CREATE TRIGGER guard_{table}_truncate
+            BEFORE TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+        """)
+
+
+def create_functions_and_triggers() -> None:
+    """What writes the events. A later revision replaces it, and calls this to go back."""
     op.execute("""
         CREATE FUNCTION audit_image(whole jsonb, document text) RETURNS jsonb
         LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -94,12 +105,6 @@ def upgrade() -> None:
         for table, document in DOCUMENT_COLUMNS.items():
             _create_trigger(table, operation, f"audit_rows_{operation.lower()}('{document}')")
         _create_trigger("run_step_executions", operation, f"audit_steps_{operation.lower()}()")
-    for table in NEWLY_KEPT_FROM_TRUNCATE:
-        op.execute(f"""
-            CREATE TRIGGER guard_{table}_truncate
-            BEFORE TRUNCATE ON {table}
-            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
-        """)
 
 
 def downgrade() -> None:

@@ -10,16 +10,15 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from celery import Celery, states
-from celery.app.backends import by_url
-from kombu.connection import Connection
+from celery import states
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from runworker.commands import BULK_LIMIT, Command, parse
+from runworker.commands import BULK_LIMIT, Command
 from runworker.errors import Code, InvalidMessage, RunworkerError
+from runworker.sending import Parcel, Post, Sender
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -36,10 +35,6 @@ _AWAY: Final = (RedisError, OperationalError, OSError)
 """Ways in which the broker says that it is not there."""
 
 
-def _is_there(wire: object) -> bool:
-    return wire is not None
-
-
 class CommandRejected(RunworkerError):
     """A verdict REJECTED or EXPIRED, where the caller asked for an exception. `verdict` says why."""
 
@@ -52,11 +47,16 @@ class NoVerdict(RunworkerError, TimeoutError):
     """No verdict within the time given. The command may still be applied; ask again, or send it again."""
 
 
+class NotSent(RunworkerError):
+    """The command has not left: its batch is still being packed, or ended with an exception."""
+
+
 class Sent:
     """A command on its way."""
 
-    def __init__(self, client: "Client", command: Command) -> None:
+    def __init__(self, client: "Client", command: Command, parcel: Parcel | None = None) -> None:
         self._client = client
+        self._parcel = parcel
         self.command = command
 
     @property
@@ -74,39 +74,17 @@ class Sent:
 
         timeout: seconds. decided: whether to go on waiting while the command itself is WAITING for its turn.
         raise_on_rejection: raise CommandRejected instead of returning REJECTED or EXPIRED.
-        Raises NoVerdict when time is up.
+        Raises NoVerdict when time is up, and NotSent where the command is in a batch that has not left.
         """
-        verdict = self._client._verdict_of(self.idempotency_key, timeout, decided)
+        if self._parcel is not None and self._parcel.task_id is None:
+            raise NotSent(f"{self.command.name} {self.idempotency_key} is packed and not sent: end its batch first")
+        verdict = self._client._verdict_of(self.idempotency_key, timeout, decided, self._parcel)
         if raise_on_rejection and verdict.status in (CommandStatus.REJECTED, CommandStatus.EXPIRED):
             raise CommandRejected(verdict)
         return verdict
 
 
-class _Post(Celery):
-    """A Celery application beside the process's own: it neither takes its place nor reads its environment variables.
-
-    It has no result backend: with one, Celery subscribes to the result of every task that it sends. Ours is `results`.
-    """
-
-    def __init__(self, broker_url: str, result_backend_url: str) -> None:
-        super().__init__("runworker.client", set_as_current=False)
-        self._broker_url = broker_url
-        self.backend_cls = "disabled"
-        self.conf.update(
-            accept_content=["json"],
-            result_accept_content=["json"],
-            task_serializer="json",
-            result_serializer="json",
-        )
-        kind, url = by_url(result_backend_url, self.loader)
-        self.results = kind(app=self, url=url)
-
-    def connection_for_write(self, url: str | None = None, *args: Any, **options: Any) -> Connection:
-        """A connection to the client's broker, whatever CELERY_BROKER_URL says."""
-        return super().connection_for_write(url or self._broker_url, *args, **options)
-
-
-class Client:
+class Client(Sender[Sent]):
     """Sends commands to the workers' queue. Safe to share between threads.
 
     broker_url: Redis or Valkey. issued_by: the user that commands are issued by unless one says otherwise.
@@ -123,9 +101,9 @@ class Client:
         queue: str = "celery",
         source: str | None = None,
     ) -> None:
-        self._defaults = {"issued_by": issued_by, "source": source}
+        super().__init__({"issued_by": issued_by, "source": source})
         self._queue = queue
-        self._post = _Post(broker_url, result_backend_url or broker_url)
+        self._post = Post(broker_url, result_backend_url or broker_url)
 
     def __enter__(self) -> Self:
         """Use the client as a context manager to close it."""
@@ -139,52 +117,25 @@ class Client:
         self._post.close()
         self._post.results.client.close()
 
-    def start_run(self, *, flow_version_id: UUID | str, **fields: Any) -> Sent:
-        """Start a run, pinned to a PUBLISHED flow version. The run's id is the key unless `run_id` is given."""
-        return self.send("start_run", flow_version_id=flow_version_id, **fields)
-
-    def advance_step(self, *, run_id: UUID | str, to_step_index: int, **fields: Any) -> Sent:
-        """Finish the run's current step and begin step `to_step_index`, the planned one after it."""
-        return self.send("advance_step", run_id=run_id, to_step_index=to_step_index, **fields)
-
-    def hold_run(self, *, run_id: UUID | str, reason: str, **fields: Any) -> Sent:
-        """Pause a run. reason: 10 to 500 characters."""
-        return self.send("hold_run", run_id=run_id, reason=reason, **fields)
-
-    def resume_run(self, *, run_id: UUID | str, resolution: str, **fields: Any) -> Sent:
-        """Go on with a run on HOLD. resolution: 10 to 500 characters."""
-        return self.send("resume_run", run_id=run_id, resolution=resolution, **fields)
-
-    def complete_run(self, *, run_id: UUID | str, **fields: Any) -> Sent:
-        """Finish a run that is at its last planned step."""
-        return self.send("complete_run", run_id=run_id, **fields)
-
-    def abort_run(self, *, run_id: UUID | str, reason: str, **fields: Any) -> Sent:
-        """End an unfinished run. reason: 10 to 500 characters."""
-        return self.send("abort_run", run_id=run_id, reason=reason, **fields)
-
-    def send(self, name: str, **fields: Any) -> Sent:
-        """Send any command by its wire name. Common fields: idempotency_key, issued_by, issued_at, source,
-        correlation_id, after.
-
-        Returns at once, with a handle to wait on. Raises InvalidMessage, before anything is sent, where the workers
-        could not read the command.
-        """
-        given = {name: value for name, value in self._defaults.items() if value is not None} | fields
-        given.setdefault("idempotency_key", uuid4())
-        command = parse(name, given)
-        return self.send_again(command)
-
     def send_again(self, command: Command) -> Sent:
         """Send a command as it is. A repeat has no second effect and brings the same verdict."""
         key = str(command.idempotency_key)
         self._post.send_task(
             f"runworker.{command.name}",
-            kwargs={"idempotency_key": key, **command.payload()},
+            kwargs={"idempotency_key": key, **command.payload},
             task_id=key,
             queue=self._queue,
         )
         return Sent(self, command)
+
+    def batch(self, at_most: int = BULK_LIMIT) -> "Batch":
+        """Pack commands into few messages, as a context manager with all the methods that send.
+
+        at_most: commands in a message, 1 to 500; each message is applied in one transaction. Raises InvalidMessage.
+        """
+        if not 1 <= at_most <= BULK_LIMIT:
+            raise InvalidMessage(Code.BATCH_TOO_LARGE, f"at_most: expected 1 to {BULK_LIMIT}, got {at_most}")
+        return Batch(self, at_most)
 
     def verdicts(self, *keys: UUID, timeout: float = 30.0) -> dict[UUID, Verdict | None]:
         """Stored verdicts from the workers' ledger, None for keys that no worker has seen.
@@ -199,19 +150,33 @@ class Client:
             queue=self._queue,
             expires=_QUESTIONS_LAPSE_AFTER,
         )
-        wire = self._looked_for(asked.id, time.monotonic() + timeout)
+        wire = self._looked_for(lambda: self._result(asked.id), time.monotonic() + timeout)
         if not isinstance(wire, Mapping):
             raise NoVerdict(f"no worker gave stored verdicts within {timeout:.1f} s")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
 
-    def _verdict_of(self, key: UUID, timeout: float, decided: bool) -> Verdict:
+    def _send_parcel(self, parcel: Parcel) -> None:
+        packed = [
+            {"command": command.name, "idempotency_key": str(command.idempotency_key), **command.payload}
+            for command in parcel.commands
+        ]
+        parcel.task_id = self._post.send_task("runworker.apply", kwargs={"commands": packed}, queue=self._queue).id
+
+    def _verdict_of(self, key: UUID, timeout: float, decided: bool, parcel: Parcel | None) -> Verdict:
         deadline = time.monotonic() + timeout
 
-        def will_do(wire: Any) -> bool:
-            return isinstance(wire, Mapping) and not (decided and wire["status"] == CommandStatus.WAITING)
+        def will_do(wire: Any) -> Any:
+            waits = not isinstance(wire, Mapping) or (decided and wire["status"] == CommandStatus.WAITING)
+            return None if waits else wire
+
+        def look() -> Any:
+            # A command that waited in a parcel has a result of its own once it is decided.
+            if parcel is not None and will_do(wire := self._opened(parcel, key)):
+                return wire
+            return will_do(self._result(str(key)))
 
         while True:
-            wire = self._looked_for(str(key), min(deadline, time.monotonic() + _ASK_THE_LEDGER_EVERY), will_do)
+            wire = self._looked_for(look, min(deadline, time.monotonic() + _ASK_THE_LEDGER_EVERY))
             if wire is not None:
                 return Verdict.from_dict(wire)
             if (left := deadline - time.monotonic()) <= 0:
@@ -226,22 +191,66 @@ class Client:
         except (NoVerdict, *_AWAY):
             return None
 
-    def _looked_for(self, task_id: str, deadline: float, will_do: Callable[[Any], bool] = _is_there) -> Any:
-        """The task's result, once there is one that will do, or None.
+    def _opened(self, parcel: Parcel, key: UUID) -> Any:
+        """What the parcel's answer says of a command. All handles of a parcel share what one of them has read."""
+        if parcel.answer is None and parcel.task_id is not None:
+            parcel.answer = self._result(parcel.task_id)
+        return parcel.part(key)
+
+    def _result(self, task_id: str) -> Any:
+        """The task's result as it stands, None where there is none."""
+        try:
+            found = self._post.results.get_task_meta(task_id, cache=False)
+        except _AWAY:
+            return None
+        # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
+        return found["result"] if found.get("status") == states.SUCCESS else None
+
+    def _looked_for(self, look: Callable[[], Any], deadline: float) -> Any:
+        """What `look` finds, once there is something, or None.
 
         Looked at again and again: what Celery offers to be told gives up for good when the broker is away for long,
         and tells nothing of a result that changes.
         """
         pause, longest = _PAUSES
         while True:
-            try:
-                found = self._post.results.get_task_meta(task_id, cache=False)
-            except _AWAY:
-                found = {}
-            # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
-            if found.get("status") == states.SUCCESS and will_do(found["result"]):
-                return found["result"]
+            if (found := look()) is not None:
+                return found
             if (left := deadline - time.monotonic()) <= 0:
                 return None
             time.sleep(min(pause, left))
             pause = min(2 * pause, longest)
+
+
+class Batch(Sender[Sent]):
+    """Commands packed into messages, as a context manager: `Client.batch`. For one thread.
+
+    A message leaves when it is full, the last one at the end of the block. Where the block raises, what is still
+    packed is not sent. Commands of one message are applied in their order; those of several need no order either, since
+    each waits for its turn.
+    """
+
+    def __init__(self, client: Client, at_most: int) -> None:
+        super().__init__(client._defaults)
+        self._client = client
+        self._at_most = at_most
+        self._parcel = Parcel()
+
+    def send_again(self, command: Command) -> Sent:
+        """Pack a command as it is. Its handle can be waited on once the message has left."""
+        parcel = self._parcel
+        parcel.commands.append(command)
+        if len(parcel.commands) == self._at_most:
+            self._leave()
+        return Sent(self._client, command, parcel)
+
+    def _leave(self) -> None:
+        parcel, self._parcel = self._parcel, Parcel()
+        self._client._send_parcel(parcel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is None and self._parcel.commands:
+            self._leave()

@@ -92,13 +92,22 @@ class Settings(BaseSettings):
     default_site_code: str = Field(
         "MAIN", pattern=r"^[A-Z]{4}$", description="site of runs that are started without site_code"
     )
+    batch_size: int = Field(
+        100, ge=1, le=500, description="commands of waiting messages applied in one transaction; 1: each by itself"
+    )
     wait_seconds: int = Field(300, ge=1, le=86_400, description="how long a command may wait for its turn")
     retry_seconds: float = Field(10, ge=0, le=300, description="how long passing database errors are retried in place")
     archive_after_days: int = Field(30, ge=0, le=36_500, description="how long finished runs are kept before archiving")
+    ledger_keep_days: int = Field(
+        90, ge=1, le=36_500, description="how long decided commands are kept; those of a run until it is archived, too"
+    )
     connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
     statement_timeout_seconds: int = Field(30, ge=1, le=600, description="longest statement the worker lets run")
     lock_timeout_seconds: int = Field(10, ge=1, le=600, description="longest wait for a row lock")
     pool_size: int = Field(5, ge=1, le=100, description="database connections kept by one worker process")
+    pool_mode: Literal["session", "transaction", "transaction-prepared"] = Field(
+        "session", description="of the PgBouncer in front of PostgreSQL; session: the same, or none"
+    )
     visibility_timeout_seconds: int = Field(
         60, ge=5, le=3600, description="after which a dead worker's messages are delivered again"
     )

@@ -103,7 +103,7 @@ def _send(command: Command, settings: Settings) -> None:
         try:
             celery.send_task(
                 f"{TASK_PREFIX}{command.name}",
-                kwargs={"idempotency_key": key, **command.payload()},
+                kwargs={"idempotency_key": key, **command.payload},
                 task_id=key,
                 queue=settings.queue,
                 retry=False,

@@ -1,12 +1,12 @@
 """Which servers a process talks to: those its settings name, else the embedded ones that run for this user."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from pydantic import SecretStr
 
 from runworker.config import Settings
-from runworker.embedded import EmbeddedServers, ServerUrls, find_running, grant_worker_role
+from runworker.embedded import EmbeddedServers, RunningServer, ServerUrls, find_running, grant_worker_role
 from runworker.errors import ConfigurationError
 
 
@@ -75,15 +75,19 @@ def migrate(settings: Settings, *, embedded: bool, revision: str = "head") -> No
 
 
 @contextmanager
-def ready_servers(given: Settings) -> Iterator[Settings]:
+def ready_servers(given: Settings) -> Iterator[tuple[Settings, Sequence[RunningServer]]]:
     """Settings with both URLs, the database migrated: what settings leave open is started, and ends with the block.
+
+    The second value is what was started, for who wants to see whether it still runs.
 
     Servers that are named, or that run already, are used as they are and left running. Call it from the main thread.
     Raises ServerError where one cannot be started, and as `migrate` does.
     """
     with ExitStack() as stack:
         settings = given
+        started: Sequence[RunningServer] = ()
         if lacks_servers(given):
-            settings = filled(given, stack.enter_context(EmbeddedServers(given.data_dir)).urls)
+            embedded = stack.enter_context(EmbeddedServers(given.data_dir))
+            settings, started = filled(given, embedded.urls), embedded.running
         migrate(settings, embedded=lacks_database(given))
-        yield settings
+        yield settings, started

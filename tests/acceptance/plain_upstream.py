@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from celery import Celery
 
-SECONDS = 60
+SECONDS = 120
 
 
 def main(broker: str, user: str, version: str) -> None:

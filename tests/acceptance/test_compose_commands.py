@@ -30,7 +30,7 @@ from runworker.embedded import EmbeddedServers, temporary_directory
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-SECONDS = 60
+SECONDS = 180
 
 
 def program(package: str, pattern: str) -> Path:

@@ -16,10 +16,12 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 from tests.command_line import CommandLine
+from tests.days import SMALL
 from tests.plant import Plant
 
 from runworker.config import Settings
-from runworker.demo import Ending, Order, Progress, Surroundings, perform
+from runworker.demo import DayOrder, Ending, Order, Progress, Surroundings, perform, perform_day
+from runworker.demo.day.scenario import WHOLE_DAY
 from runworker.demo.delivery import Lane
 from runworker.demo.proof import Check
 from runworker.demo.report import Figures, Report
@@ -96,6 +98,35 @@ def test_a_demo_on_named_servers_leaves_others_alone(command_line: CommandLine, 
     )
     assert plant.count("flow_versions", "status = 'PUBLISHED'") == 3
     assert plant.count("production_runs", "run_code ~ '^RUN-[0-9]{8}-DEMO-'") == 8
+
+
+def test_a_day_of_a_plant(plant: Plant, broker_url: str, tmp_path: Path) -> None:
+    on = surroundings(plant, plant.settings(broker_url=broker_url), tmp_path, Progress(bars=False))
+    report = perform_day(DayOrder(workers=2, seed=3, size=SMALL), on)
+    assert report.violations == []
+    figures = report.as_dict()
+    assert list(figures)[: len(FIGURES)] == FIGURES
+    assert_whole({name: figures[name] for name in FIGURES}, runs=5)
+    for name in ("lots", "genealogy_links", "qc_decisions", "holds", "ccp_violations", "rejections", "rollbacks"):
+        assert figures[name] > 0
+    assert figures["mass_balance_error_kg"] == "0.00"
+    assert figures["recalled_shipments"] == 1
+    assert plant.count("lots", "lot_code ~ '-DEMO-'") == figures["lots"]
+
+
+def test_a_day_is_asked_for_by_an_option(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[DayOrder] = []
+
+    def perform_day(order: DayOrder, _: Surroundings) -> Report:
+        asked.append(order)
+        return Report(Figures(1, 1, 0, 26, 12, 14, 0, 1, violations=0, seconds=1.5), [], None)
+
+    monkeypatch.setattr("runworker.cli.demo.perform_day", perform_day)
+    assert command_line.run("demo", "--day", "--seed", "7", "--workers", "3", "--json").exit_code == 0
+    assert asked == [DayOrder(workers=3, seed=7, size=WHOLE_DAY)]
+    refused = command_line.run("demo", "--day", "--runs", "3")
+    assert refused.exit_code == 2
+    assert "leave one of --day and --runs out" in refused.stderr
 
 
 def children_of(pid: int) -> list[int]:

@@ -32,7 +32,7 @@ def test_python_example(example: str, crew: Crew) -> None:
     given = "".join(f"{name} = {value!r}\n" for name, value in names.items())
 
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", given + example], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-c", given + example], capture_output=True, text=True, timeout=180, check=False
     )
 
     assert ran.returncode == 0, ran.stderr

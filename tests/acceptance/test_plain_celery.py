@@ -25,7 +25,7 @@ def test_a_plain_celery_application_sends_by_name_and_gets_verdicts(crew: Crew, 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -22,7 +22,7 @@ every_pool = pytest.mark.parametrize("pool", [SOLO, PREFORK, THREADS], ids=["sol
 def sent(crew: Crew, commands: Sequence[Command]) -> None:
     for command in commands:
         key = str(command.idempotency_key)
-        fields = {"idempotency_key": key, **command.payload()}
+        fields = {"idempotency_key": key, **command.payload}
         crew.upstream.send_task(f"runworker.{command.name}", kwargs=fields, task_id=key)
 
 

@@ -12,13 +12,13 @@ from runworker.workers.processes import SOLO
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 MORE_THAN_A_WORKER_TAKES = 12
-"""Messages. A worker takes four for each process."""
+"""Messages. A worker with batches of two takes four for each process."""
 
 
 @pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])
 def test_messages_outlast_an_absence_of_postgresql(site: Site, pool: Sequence[str]) -> None:
     crew, plant = site.crew, site.plant
-    worker = crew.hire(pool, retry_seconds=0)
+    worker = crew.hire(pool, retry_seconds=0, batch_size=2)
     crew.verdict(crew.send("start_run"))
     commands = [plant.fields("start_run") for _ in range(MORE_THAN_A_WORKER_TAKES)]
     unreadable = [message(plant.fields("start_run"), body=b"nonsense %d" % number) for number in range(len(commands))]

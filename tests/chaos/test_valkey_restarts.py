@@ -92,7 +92,7 @@ def test_a_client_waits_through_a_restart(site: Site) -> None:
         assert run is not None
         early = client.advance_step(run_id=run, to_step_index=STEPS[2])
         told = []
-        waiting = threading.Thread(target=lambda: told.append(early.wait(timeout=60)))
+        waiting = threading.Thread(target=lambda: told.append(early.wait(timeout=180)))
         waiting.start()
         eventually(lambda: site.plant.sql(STORED, key=early.idempotency_key), "the command waiting")
         site.valkey.stop()

@@ -94,6 +94,10 @@ DELETE FROM run_step_executions WHERE id = md5('running 3')::uuid;
 -- lot: begins RELEASED
 INSERT INTO lots (lot_code, status) VALUES ('new', 'RELEASED');
 
+-- lot: is added to a run that is COMPLETED
+INSERT INTO lots (lot_code, lot_type, status, step_index, production_run_id)
+VALUES ('new', 'RAW', 'QUARANTINE', 1, md5('completed')::uuid);
+
 -- lot: is registered with a legacy type
 INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'SKW');
 
@@ -142,6 +146,10 @@ DELETE FROM lots WHERE lot_code = 'RAW-1';
 -- genealogy: a lot is made of itself
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('RAW-2')::uuid, md5('RAW-2')::uuid, 1);
+
+-- genealogy: a lot of a COMPLETED run takes more material
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('RAW-2')::uuid, md5('packed')::uuid, 1);
 
 -- genealogy: a lot is made of one in QUARANTINE
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)

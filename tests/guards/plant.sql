@@ -44,6 +44,9 @@ SET CONSTRAINTS ex_run_step_executions_one_in_progress IMMEDIATE;
 UPDATE run_step_executions SET status = 'SKIPPED' WHERE run_id = md5('aborted')::uuid AND status <> 'COMPLETED';
 
 UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'held';
+INSERT INTO lots (id, lot_code, lot_type, status, step_index, production_run_id, weight_kg) VALUES
+    (md5('packed')::uuid, 'packed', 'SHIP', 'QUARANTINE', 10, md5('completed')::uuid, 10),
+    (md5('put away')::uuid, 'put away', 'RAW', 'QUARANTINE', 1, md5('archived')::uuid, 10);
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
 WHERE run_code IN ('completed', 'archived');
 UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'
@@ -65,8 +68,7 @@ FROM (VALUES ('RAW-2', 'RAW', 1, NULL, 'running'), ('DEB-2', 'DEB', 2, NULL, 'ru
              ('SKW30-2', 'SKW30', 5, '30', 'running'), ('FRZ15-2', 'FRZ15', 7, '15', 'running'),
              ('PAL-2', 'PAL', 9, '15', 'running'), ('SHIP-2', 'SHIP', 10, '15', 'running'),
              ('consumed', 'RAW', 1, NULL, 'running'), ('finished', 'SHIP', 10, NULL, 'running'),
-             ('rejected', 'RAW', 1, NULL, 'running'), ('on hold', 'DEB', 2, NULL, 'running'),
-             ('put away', 'RAW', 1, NULL, 'archived')) AS lot (code, type, step, sku, run);
+             ('rejected', 'RAW', 1, NULL, 'running'), ('on hold', 'DEB', 2, NULL, 'running')) AS lot (code, type, step, sku, run);
 UPDATE lots SET status = 'RELEASED'
 WHERE lot_code LIKE '%-2' AND lot_code <> 'SHIP-2' OR lot_code IN ('consumed', 'finished', 'put away');
 UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'rejected';

@@ -52,6 +52,14 @@ ALLOWED = {
         " VALUES (md5('DEB-2')::uuid, md5('SKW15-2')::uuid, 1)",
         1,
     ),
+    "a shipment that holds one SKU gets ready for the other": (
+        "UPDATE lots SET sku_type = NULL WHERE lot_code = 'SHIP-2'",
+        1,
+    ),
+    "a lot of a completed run is stopped by quality control": (
+        "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'packed'",
+        1,
+    ),
     "a lot is CONSUMED while some of it is left": ("UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'", 1),
     "a lot is weighed again": ("UPDATE lots SET weight_kg = 2.5 WHERE lot_code = 'RAW-2'", 1),
     "a lot without children gets its step": ("UPDATE lots SET step_index = 2 WHERE lot_code = 'RAW-1'", 1),
@@ -107,6 +115,21 @@ def test_shipment_carries_both_skus(connection: psycopg.Connection) -> None:
     )
 
     assert both.rowcount == 2
+
+
+def test_pallet_gets_the_sku_of_its_first_parent_with_one(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO lots (id, lot_code, lot_type, step_index) VALUES (md5('new')::uuid, 'new', 'PAL', 9)"
+    )
+    take = (
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5(%s)::uuid, md5('new')::uuid, 1)"
+    )
+    connection.execute(take, ["DEB-2"])
+
+    assert connection.execute("UPDATE lots SET sku_type = '30' WHERE lot_code = 'new'").rowcount == 1
+
+    assert connection.execute(take, ["SKW30-2"]).rowcount == 1
 
 
 def test_run_moves_on_while_a_lot_of_another_step_is_on_hold(connection: psycopg.Connection) -> None:

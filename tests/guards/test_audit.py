@@ -158,6 +158,25 @@ def test_event_is_attributed_to_the_command_that_the_row_names(connection: psyco
     assert {event["command_key"]: len(event["after"]) for event in of_steps} == {key: 1, None: 10}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg, command_key)"
+        " VALUES (md5('RAW-2')::uuid, md5('boned lot')::uuid, 2, {})",
+        "INSERT INTO qc_decisions (lot_id, decision, command_key) VALUES (md5('raw lot')::uuid, 'PASS', {})",
+    ],
+)
+def test_what_is_written_once_names_its_command_too(connection: psycopg.Connection, statement: str) -> None:
+    connection.execute(statement.format("md5('APPLIED')::uuid"))
+    connection.execute(statement.format("NULL"))
+
+    by_command, by_hand = _events(connection)
+
+    key, admin = connection.execute("SELECT md5('APPLIED')::uuid, md5('admin')::uuid").fetchone()
+    assert (by_command["command_key"], by_command["command"], by_command["actor"]) == (key, "hold_run", admin)
+    assert (by_hand["command_key"], by_hand["command"], by_hand["actor"]) == (None, None, None)
+
+
 def test_deletion_is_not_attributed_to_the_last_command(connection: psycopg.Connection) -> None:
     connection.execute(
         "UPDATE flow_versions SET status = 'REVIEW', command_key = md5('APPLIED')::uuid WHERE id = md5('draft')::uuid"

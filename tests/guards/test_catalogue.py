@@ -91,17 +91,16 @@ def test_guards_do_not_follow_the_sessions_search_path(connection: psycopg.Conne
     assert following == []
 
 
-def test_only_the_audit_runs_with_its_owners_rights(connection: psycopg.Connection) -> None:
+def test_only_the_audit_and_the_pruning_run_with_their_owners_rights(connection: psycopg.Connection) -> None:
     definers = connection.execute(
         "SELECT proname, has_function_privilege('runworker_worker', oid, 'EXECUTE') FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     ).fetchall()
 
-    assert set(definers) == {
-        (f"audit_{what}_{operation}", False)
-        for what in ("rows", "steps")
-        for operation in ("insert", "update", "delete")
+    of_audit = {
+        (f"audit_{table}_{operation}", False) for table in AUDITED for operation in ("insert", "update", "delete")
     }
+    assert set(definers) == of_audit | {("prune_commands", True)}
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

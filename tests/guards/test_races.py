@@ -23,7 +23,8 @@ VALUES (md5('mixing')::uuid, 'mixing', md5('version')::uuid, 'RUNNING');
 INSERT INTO run_step_executions (run_id, step_index, node_id)
 SELECT md5('mixing')::uuid, step, 'node' FROM generate_series(0, 1) AS step;
 INSERT INTO lots (id, lot_code, status, weight_kg, step_index, production_run_id)
-VALUES (md5('parent')::uuid, 'parent', 'QUARANTINE', 10, 0, md5('mixing')::uuid);
+VALUES (md5('parent')::uuid, 'parent', 'QUARANTINE', 10, 0, md5('mixing')::uuid),
+       (md5('in run')::uuid, 'in run', 'QUARANTINE', 10, NULL, md5('run')::uuid);
 INSERT INTO lots (id, lot_code, status, weight_kg)
 SELECT md5(code)::uuid, code, 'QUARANTINE', 10 FROM unnest(ARRAY['child', 'a', 'b', 'c', 'd']) AS code;
 UPDATE lots SET status = 'RELEASED';
@@ -48,6 +49,9 @@ TAKE = (
 TAKE_SIX = TAKE.format("parent", "child")
 B_INTO_C = TAKE.format("b", "c")
 D_INTO_A = TAKE.format("d", "a")
+
+ADD = "INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('run')::uuid)"
+FILL = TAKE.format("parent", "in run")
 
 LOCKS_RUN = "trg_lots_update_hold"
 """The trigger by which a HOLD and an advance wait for each other, below."""
@@ -101,6 +105,10 @@ def _begin(
         (B_INTO_C, D_INTO_A, "guard_lot_genealogy_cycle"),
         (HOLD, ADVANCE, "guard_production_runs_quality"),
         (ADVANCE, HOLD, None),
+        (COMPLETE, ADD, "guard_lots_finished_run"),
+        (ADD, COMPLETE, None),
+        (COMPLETE, FILL, "guard_lot_genealogy_finished"),
+        (FILL, COMPLETE, None),
     ],
     ids=[
         "start waits for a deprecation",
@@ -113,6 +121,10 @@ def _begin(
         "two links that share no lot close no cycle together",
         "an advance waits for a hold",
         "a hold waits for an advance",
+        "a new lot waits for its run's completion",
+        "a completion waits for a new lot",
+        "material waits for the completion of its new lot's run",
+        "a completion waits for material of the run's lots",
     ],
 )
 def test_second_waits_for_the_first_and_sees_what_it_did(
@@ -125,8 +137,8 @@ def test_second_waits_for_the_first_and_sees_what_it_did(
         assert not future.done(), "it did not wait"
         one.commit()
         if refused_by is None:
-            future.result(timeout=30)
+            future.result(timeout=120)
         else:
             with pytest.raises(psycopg.errors.CheckViolation) as refused:
-                future.result(timeout=30)
+                future.result(timeout=120)
             assert refused.value.diag.constraint_name == refused_by

@@ -43,7 +43,7 @@ REFUSED = [
     "INSERT INTO suppliers (code, name) VALUES ('ME', 'Me')",
     "UPDATE scenarios SET name = '{}'",
     "UPDATE alembic_version SET version_num = 'base'",
-    "SELECT audit_rows_insert()",
+    "SELECT audit_lots_insert()",
 ]
 
 ALLOWED = [
@@ -68,6 +68,7 @@ ALLOWED = [
     "INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)"
     " VALUES (3, 4, 2, '\\x01', '\\x02')",
     "SELECT FROM audit_events",
+    "SELECT prune_commands('1 day', 1)",
     "SELECT FROM alembic_version",
     "SELECT FROM users, suppliers, scenarios, streams, phases, qc_gates, flow_definitions",
 ]

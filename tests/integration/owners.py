@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 OWNER = Path(__file__).with_name("owner_of_servers.py")
-SECONDS = 30
+SECONDS = 180
 
 
 class Owner:

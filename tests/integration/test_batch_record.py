@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,10 +13,12 @@ import pytest
 from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, pool
 from tests.plant import Plant
+from tests.servers import fresh_database
 from tests.whole_run import WholeRun, whole_run
 from typer.testing import CliRunner
 
 from runworker.cli import app
+from runworker.embedded import ServerUrls
 from runworker.engine import Engine, sealing
 from runworker.records import RunRecord, read_run_record, recall_csv, recall_page, record_page
 from runworker.tracing import Containing, NotFound, balance_of_run, recall
@@ -64,9 +66,25 @@ class Elements(HTMLParser):
         return " ".join(self.texts)
 
 
+@pytest.fixture(scope="module")
+def played(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeRun, str]]:
+    """A run that was played once, and the name of the database that holds it: the mould of every test's own."""
+    with fresh_database(servers, template=template_database) as url:
+        plant = Plant(url.render_as_string(hide_password=False))
+        run = whole_run(plant, plant.engine())
+        plant.close()
+        yield run, url.database or ""
+
+
 @pytest.fixture
-def run(plant: Plant, engine: Engine) -> WholeRun:
-    return whole_run(plant, engine)
+def database_url(servers: ServerUrls, played: tuple[WholeRun, str]) -> Iterator[str]:
+    with fresh_database(servers, template=played[1]) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def run(played: tuple[WholeRun, str]) -> WholeRun:
+    return played[0]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from tests.plant import Plant
 
 COMMANDS = (
     ["up"],
+    ["bench"],
     ["migrate"],
     ["config"],
     ["verify"],

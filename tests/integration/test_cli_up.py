@@ -17,7 +17,7 @@ from runworker.client import Client
 from runworker.embedded import find_running, temporary_directory
 from runworker.migrations import check
 
-SECONDS = 60
+SECONDS = 180
 
 
 class Up:
@@ -123,6 +123,22 @@ def test_a_worker_that_dies_ends_everything_with_an_error(embedded: CommandLine)
         assert up.ended() == 1
         assert "runworker: the worker worker" in up.errors.read_text("utf-8")
         assert "ended by itself (exit code -9)" in up.errors.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "pid", "number"),
+    [("PostgreSQL", "postgres_pid", signal.SIGQUIT), ("Valkey", "valkey_pid", signal.SIGKILL)],
+)
+def test_a_server_that_dies_ends_everything_with_an_error(
+    embedded: CommandLine, name: str, pid: str, number: signal.Signals
+) -> None:
+    with running(embedded, "--workers", "1") as up:
+        os.kill(servers(embedded)[pid], number)
+        assert up.ended() == 1
+        said = up.errors.read_text("utf-8")
+    assert f"runworker: {name} ended by itself (exit code" in said
+    assert "Traceback" not in said.partition("ended by itself")[2]
+    assert find_running(Path(embedded.settings["data_dir"])) is None
 
 
 def test_servers_that_are_named_are_used_and_left_running(

@@ -18,12 +18,13 @@ from tests.plant import Plant
 from runworker.commands import Command
 from runworker.demo.delivery import deliveries
 from runworker.demo.evidence import Evidence, read_evidence
-from runworker.demo.proof import CHECKS, Claim, prove
+from runworker.demo.performance import enter
+from runworker.demo.proof import CHECKS, prove
 from runworker.demo.report import report
-from runworker.demo.scenario import Life, commands_of, write_lives
-from runworker.demo.trial import enter
+from runworker.demo.scenario import write_lives
+from runworker.demo.script import Claim, Life, commands_of
 from runworker.engine import Engine
-from runworker.states import RunStatus
+from runworker.states import FlowVersionStatus, RunStatus
 
 QUEUE = "demo-test"
 GUARDED = ("production_runs", "run_step_executions", "commands", "dead_letters", "audit_events", "flow_versions")
@@ -46,16 +47,16 @@ def performed(engine: Engine, seed: int, runs: int = 12) -> Claim:
     for batch in batches(random, messages):
         engine.apply(batch)
     copies = Counter(message.idempotency_key for message in messages)
-    return Claim(lives, cast.plan, cast.flow_version_id, copies, kills=0)
+    return Claim(lives, {cast.flow.version_id: FlowVersionStatus.PUBLISHED}, copies, kills=0)
 
 
 def evidence_on(connection: Connection, claim: Claim) -> Evidence:
-    return read_evidence(connection, claim.lives, flow_version_id=claim.flow_version_id, queue=QUEUE)
+    return read_evidence(connection, claim, queue=QUEUE)
 
 
 def violations(connection: Connection, claim: Claim) -> dict[str, tuple[str, ...]]:
     """Violations by the claim that they speak against."""
-    checks = prove(claim, evidence_on(connection, claim))
+    checks = prove(CHECKS, claim, evidence_on(connection, claim))
     return {check.claim: check.violations for check in checks if check.violations}
 
 
@@ -70,11 +71,11 @@ def test_nothing_speaks_against_what_the_engine_did(owner: Engine, seed: int) ->
     claim = performed(owner, seed)
     with owner.database.connect() as connection:
         evidence = evidence_on(connection, claim)
-    checks = prove(claim, evidence)
+    checks = prove(CHECKS, claim, evidence)
     assert [check.violations for check in checks] == [()] * len(CHECKS)
     figures = report(claim, evidence, checks, gave_up=None, began=0).figures
     commands = commands_of(claim.lives)
-    applied = sum(len(life.applied) for life in claim.lives)
+    applied = sum(len(life.moves) for life in claim.lives)
     assert (figures.runs, figures.completed, figures.aborted) == (12, 10, 2)
     assert figures.messages_sent == sum(claim.copies.values())
     assert (figures.commands_applied, figures.rejected) == (applied, len(commands) - applied)
@@ -161,7 +162,7 @@ TAMPERINGS = {
     ),
     "the version was withdrawn": Tampering(
         "UPDATE flow_versions SET status = 'DEPRECATED' WHERE id = :version",
-        {PINS: "is DEPRECATED and no longer PUBLISHED"},
+        {PINS: "is DEPRECATED; it had to be PUBLISHED"},
     ),
     "an effect was lost": Tampering(
         "DELETE FROM audit_events WHERE entity = 'production_runs' AND command_key = :advance",
@@ -260,7 +261,7 @@ def cast_of(claim: Claim, plant: Plant) -> dict[str, Any]:
         "advance_text": str(whole.script[1].key),
         "advance_too": whole.script[2].key,
         "rejected": aborted.script[-1].key,
-        "version": claim.flow_version_id,
+        "version": whole.flow.version_id,
         "other_version": plant.version(),
     }
 

@@ -86,7 +86,8 @@ def test_unknown_user(plant: Plant, engine: Engine, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "name"), [(role, name) for name, command in COMMANDS.items() for role in set(UserRole) - command.roles]
+    ("role", "name"),
+    [(role, name) for name, command in COMMANDS.items() for role in UserRole if role not in command.roles],
 )
 def test_wrong_role(plant: Plant, engine: Engine, role: UserRole, name: str) -> None:
     (verdict,) = engine.apply([plant.command("start_run")])

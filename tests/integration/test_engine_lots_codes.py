@@ -134,4 +134,11 @@ def test_every_change_of_a_lot_names_its_command(plant: Plant, engine: Engine, l
         ("resolve_hold", "RELEASED"),
         ("register_lot", "CONSUMED"),
     ]
+    written_once = plant.sql(
+        "SELECT entity, command, actor FROM audit_events WHERE entity IN ('lot_genealogy', 'qc_decisions') ORDER BY id"
+    )
+    assert [tuple(event) for event in written_once] == [
+        ("qc_decisions", "record_qc_decision", plant.user()),
+        ("lot_genealogy", "register_lot", plant.user()),
+    ]
     assert plant.count("audit_events", "entity = 'lots' AND actor IS NULL") == 0

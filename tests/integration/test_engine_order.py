@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.plant import Plant
+from structlog.testing import capture_logs
+from tests.plant import REASON, Plant
 
 from runworker.commands import Command, parse
 from runworker.engine import Engine
@@ -34,7 +35,7 @@ class Life:
         commands = [
             parse(
                 command.name,
-                {name: renamed(value) for name, value in command.payload().items()}
+                {name: renamed(value) for name, value in command.payload.items()}
                 | {"idempotency_key": fresh[str(command.idempotency_key)]},
             )
             for command in self._commands
@@ -79,7 +80,7 @@ def whole_life(plant: Plant) -> Life:
     start, *advances, complete = plant.life(run, range(11))
     hold = plant.command("hold_run", run_id=run, after=[advances[3].idempotency_key])
     resume = plant.command("resume_run", run_id=run, after=[hold.idempotency_key])
-    fields = advances[4].payload() | {"after": [str(resume.idempotency_key)]}
+    fields = advances[4].payload | {"after": [str(resume.idempotency_key)]}
     advances[4] = parse("advance_step", fields | {"idempotency_key": str(advances[4].idempotency_key)})
     return Life(plant, [start, *advances[:4], hold, resume, *advances[4:], complete])
 
@@ -113,3 +114,16 @@ def test_runs_in_one_batch_do_not_disturb_each_other(engine: Engine, whole_life:
     engine.apply([commands[position] for position in order])
     pictures = [whole_life.picture(life[0].target_run or uuid4(), names) for life, names in lives]
     assert all(picture == whole_life.in_order(engine) for picture in pictures)
+
+
+def test_a_version_and_runs_that_are_pinned_to_it_go_in_one_transaction(plant: Plant, engine: Engine) -> None:
+    version = plant.version(status="DRAFT")
+    moved = [plant.command(name, flow_version_id=version) for name in ("submit_flow_version", "approve_flow_version")]
+    start = plant.command("start_run", flow_version_id=version)
+    abort = plant.command("abort_run", run_id=start.target_run, reason=REASON)
+    withdraw = plant.command("deprecate_flow_version", flow_version_id=version)
+    with capture_logs() as logs:
+        verdicts = engine.apply([*moved, start, abort, withdraw])
+    assert {verdict.status for verdict in verdicts} == {"APPLIED"}
+    # The run is written while its version is PUBLISHED: the database refuses none of it.
+    assert "batch.split" not in {log["event"] for log in logs}

@@ -140,7 +140,7 @@ def test_an_upstream_that_queues_the_key_at_the_same_moment(plant: Plant, engine
     with plant.transaction() as upstream:
         upstream.execute(
             text("INSERT INTO commands (idempotency_key, command, payload) VALUES (:key, 'start_run', :payload)"),
-            {"key": command.idempotency_key, "payload": json.dumps(command.payload())},
+            {"key": command.idempotency_key, "payload": json.dumps(command.payload)},
         )
         answer = plant.in_background(lambda: engine.apply([command]))
         plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")

@@ -41,7 +41,7 @@ def test_ledger_of_an_applied_command(plant: Plant, engine: Engine) -> None:
     command = plant.command("start_run", source="planner", after=[])
     (verdict,) = engine.apply([command], {command.idempotency_key: "task 7"})
     row = plant.ledger(command.idempotency_key)
-    assert (row.command, row.payload, row.issued_by) == ("start_run", command.payload(), command.issued_by)
+    assert (row.command, row.payload, row.issued_by) == ("start_run", command.payload, command.issued_by)
     assert (row.status, row.run_id, row.code, row.waiting_for, row.wakes_on) == (
         "APPLIED",
         command.target_run,
@@ -50,7 +50,7 @@ def test_ledger_of_an_applied_command(plant: Plant, engine: Engine) -> None:
         None,
     )
     assert (row.verdict, row.task_id, row.deliveries) == (verdict.as_dict(), "task 7", 1)
-    assert row.payload_sha256 == command.fingerprint()
+    assert row.payload_sha256 == command.fingerprint
     assert row.decided_at >= row.received_at
 
 

@@ -27,7 +27,7 @@ def celery(*arguments: str, folder: Path, **variables: str) -> subprocess.Comple
         env=kept | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

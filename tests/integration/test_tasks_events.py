@@ -1,35 +1,14 @@
 """What Flower and its like are told: each task as it is sent, received, begun and ended."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.crew import PREFORK, Crew, eventually
+from tests.events import events_of
 
 from runworker.workers.processes import SOLO
 
 pytestmark = pytest.mark.timeout(120)
-
-Events = list[dict[str, Any]]
-
-
-@contextmanager
-def events_of(crew: Crew) -> Iterator[Events]:
-    """All events from the moment at which the block begins; more are added while it lasts."""
-    events: Events = []
-    heard_before = crew.redis.pubsub_numpat()
-    with crew.upstream.connection_for_read() as connection:
-        receiver = crew.upstream.events.Receiver(connection, handlers={"*": events.append})
-        thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
-        thread.start()
-        try:
-            eventually(lambda: crew.redis.pubsub_numpat() > heard_before, "somebody to hear the events")
-            yield events
-        finally:
-            receiver.should_stop = True
-            thread.join()
 
 
 @pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])

@@ -54,7 +54,7 @@ def test_a_chain_of_those_that_wait_is_told_from_end_to_end(shared_crew: Crew) -
     sent = [
         shared_crew.upstream.send_task(
             f"runworker.{command.name}",
-            kwargs={"idempotency_key": str(command.idempotency_key), **command.payload()},
+            kwargs={"idempotency_key": str(command.idempotency_key), **command.payload},
             task_id=str(command.idempotency_key),
         )
         for command in reversed(life)

@@ -17,7 +17,7 @@ from runworker.config import Settings
 from runworker.errors import ServerError
 from runworker.workers import WorkerProcess, WorkerProcesses, environment_of
 
-SECONDS = 60
+SECONDS = 180
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 """A small plant in memory: what the engine shall do, said again in fewer words and without a database.
 
-It is one process, so nothing here is about transactions: a batch is a queue of commands judged one by one, and a
-decision puts those that waited for it at the queue's end.
+It is one process, so nothing here is about transactions but this: a batch is a queue of commands judged one by one, a
+decision puts those that waited for it at the queue's end, and what the database refuses is tried again in halves.
 """
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from tests.lifecycles.rules import Early, Refused, Run, judge
+from tests.lifecycles.rules import judge
+from tests.lifecycles.world import Early, Refused, Sunk, World
 
 from runworker.commands import Command
 
@@ -42,7 +43,7 @@ class Record:
 
     def is_same(self, command: Command) -> bool:
         """Whether a delivered command asks what this one asks."""
-        return self.key == command.idempotency_key and self.command.fingerprint() == command.fingerprint()
+        return self.key == command.idempotency_key and self.command.fingerprint == command.fingerprint
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,10 @@ class Answer:
 
 
 class Plant:
-    """users: role by id. versions: planned indices of a version in force, or the code that refuses it."""
+    """A world, and the ledger of what was asked of it."""
 
-    def __init__(self, users: Mapping[UUID, str], versions: Mapping[UUID, Sequence[int] | str]) -> None:
-        self.users = users
-        self.versions = versions
-        self.runs: dict[UUID, Run] = {}
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.ledger: dict[UUID, Record] = {}
         self.told_late: set[UUID] = set()
         self._batches = 0
@@ -75,18 +74,74 @@ class Plant:
         """Keys that a sweep finds."""
         return [key for key, record in self.ledger.items() if record.status == "QUEUED"]
 
-    def apply(self, delivered: Sequence[Command], swept: Collection[UUID] = ()) -> list[Answer]:
-        """Do a batch. Returns an answer for every delivery."""
+    def sweep(self) -> None:
+        """Take in what was put into the ledger."""
+        queued = self.queued()
+        try:
+            self._do([], swept=queued)
+        except Sunk:
+            self._do_each(queued)
+
+    def apply(self, delivered: Sequence[Command]) -> list[Answer]:
+        """Do a batch; in halves if the database refuses it. Returns an answer for every delivery."""
+        try:
+            return self._do(delivered)[0]
+        except Sunk:
+            if len(delivered) > 1:
+                middle = len(delivered) // 2
+                return self.apply(delivered[:middle]) + self.apply(delivered[middle:])
+            answers, woken = self._do_alone(delivered, key=delivered[0].idempotency_key)
+            self._do_each(self._waiting_for(woken))
+            return answers
+
+    def _do_each(self, keys: Iterable[UUID]) -> None:
+        """Judge what is in the ledger, each by itself, then those that waited for it."""
+        queue = deque(keys)
+        while queue:
+            key = queue.popleft()
+            queue.extend(self._waiting_for(self._do_alone(swept=[key], key=key)[1]))
+
+    def _do_alone(
+        self, delivered: Sequence[Command] = (), swept: Collection[UUID] = (), *, key: UUID
+    ) -> tuple[list[Answer], set[UUID]]:
+        try:
+            return self._do(delivered, swept, alone=True)
+        except Sunk as sunk:
+            return self._do(delivered, swept, alone=True, refused={key: str(sunk)})
+
+    def _waiting_for(self, woken: set[UUID]) -> list[UUID]:
+        waiting = [record for record in self.ledger.values() if record.status == "WAITING"]
+        return [record.key for record in _oldest_first(record for record in waiting if record.waits_for & woken)]
+
+    def _do(
+        self,
+        delivered: Sequence[Command],
+        swept: Collection[UUID] = (),
+        *,
+        alone: bool = False,
+        refused: Mapping[UUID, str] = {},
+    ) -> tuple[list[Answer], set[UUID]]:
+        """Do one batch; `alone`, without those that wait for it. When it is sunk, nothing has happened."""
+        before = self.world.copy(), {key: replace(record) for key, record in self.ledger.items()}, {*self.told_late}
+        try:
+            return self._do_what_may_sink(delivered, swept, alone, refused)
+        except Sunk:
+            self.world, self.ledger, self.told_late = before
+            raise
+
+    def _do_what_may_sink(
+        self, delivered: Sequence[Command], swept: Collection[UUID], alone: bool, refused: Mapping[UUID, str]
+    ) -> tuple[list[Answer], set[UUID]]:
         self._batches += 1
         answered = {key for key, record in self.ledger.items() if record.status != "QUEUED"}
         asked = [*delivered, *(self.ledger[key].command for key in swept)]
-        named = {key for command in asked for key in (command.idempotency_key, *command.after)}
-        covered = {command.idempotency_key for command in delivered}
-        covered |= {command.target_run for command in asked if command.target_run}
+        brought = {command.idempotency_key for command in delivered}
+        covered = brought | {id_ for command in asked for id_ in command.targets}
+        looked_at = {*brought, *swept} if alone else {*brought, *swept, *(key for each in asked for key in each.after)}
         stored = [
             record
             for record in self.ledger.values()
-            if (record.status == "WAITING" and (record.key in named or record.waits_for & covered))
+            if (record.status == "WAITING" and (record.key in looked_at or (not alone and record.waits_for & covered)))
             or (record.status == "QUEUED" and (record.key in swept or any(record.is_same(each) for each in delivered)))
         ]
         fresh: list[Record] = []
@@ -94,11 +149,12 @@ class Plant:
             if command.idempotency_key not in self.ledger:
                 fresh.append(Record(command, self._batches))
                 self.ledger[command.idempotency_key] = fresh[-1]
-        _Batch(self, [*fresh, *_oldest_first(stored)]).go_on_beyond(covered)
-        brought = {command.idempotency_key for command in delivered}
+        batch = _Batch(self, [*fresh, *_oldest_first(stored)], refused)
+        if not alone:
+            batch.go_on_beyond(covered)
         for record in (*fresh, *stored):
             record.has_task |= record.key in brought
-        return [self._answer(command, answered) for command in delivered]
+        return [self._answer(command, answered) for command in delivered], batch.woken
 
     def _answer(self, command: Command, answered: set[UUID]) -> Answer:
         record = self.ledger[command.idempotency_key]
@@ -110,18 +166,19 @@ class Plant:
 
 
 class _Batch:
-    """Commands being judged, and who of them waits for whom."""
+    """Commands being judged, and who of them waits for whom. woken: ids that were touched."""
 
-    def __init__(self, plant: Plant, records: Sequence[Record]) -> None:
+    def __init__(self, plant: Plant, records: Sequence[Record], refused: Mapping[UUID, str]) -> None:
+        self.woken: set[UUID] = set()
         self._plant = plant
+        self._refused = refused
         self._seen: set[UUID] = set()
-        self._woken: set[UUID] = set()
         self._waiting: dict[UUID, dict[UUID, Record]] = {}
         self._judge(records)
 
     def go_on_beyond(self, covered: set[UUID]) -> None:
         """Judge what waits elsewhere for what was decided here, until nobody does."""
-        while changed := self._woken - covered:
+        while changed := self.woken - covered:
             covered |= changed
             self._judge(
                 _oldest_first(
@@ -141,11 +198,12 @@ class _Batch:
 
     def _decide(self, record: Record) -> list[Record]:
         """Judge one. Returns those that its decision wakes."""
-        plant, command, waited = self._plant, record.command, record.status == "WAITING" and record.has_task
+        plant, waited = self._plant, record.status == "WAITING" and record.has_task
         changed = [record.key]
         try:
-            self._keep_order(command)
-            run = judge(command, plant.users, plant.versions, plant.runs)
+            self._refuse_what_is_known(record.key)
+            self._keep_order(record.command)
+            done = judge(record.command, plant.world)
         except Early as early:
             record.status, record.told, record.waits_for = "WAITING", early.told, early.waits_for
             for id_ in early.waits_for:
@@ -154,20 +212,23 @@ class _Batch:
         except Refused as refused:
             record.status, record.code, record.told = "REJECTED", str(refused), {}
         else:
-            run.changed_by.append(record.key)
-            record.status, record.told = "APPLIED", {"run_status": run.status, "current_step_index": run.step}
-            changed.append(command.target_run)
+            record.status, record.told = "APPLIED", done.told
+            changed += sorted(done.touched)
         if waited:
             plant.told_late.add(record.key)
-        self._woken |= set(changed)
+        self.woken |= set(changed)
         return [each for id_ in changed for each in self._waiting.pop(id_, {}).values()]
+
+    def _refuse_what_is_known(self, key: UUID) -> None:
+        if key in self._refused:
+            raise Refused(self._refused[key])
 
     def _keep_order(self, command: Command) -> None:
         ledger = self._plant.ledger
         undecided = [key for key in command.after if key not in ledger or not ledger[key].decided]
         if undecided:
-            creates = {command.target_run} if command.name == "start_run" else set()
-            raise Early({"after": [str(key) for key in undecided]}, {*undecided, *creates})
+            creates = {"start_run": command.target_run, "register_lot": command.target_lot}.get(command.name)
+            raise Early({"after": [str(key) for key in undecided]}, {*undecided, *([creates] if creates else [])})
 
 
 def _oldest_first(records: Iterable[Record]) -> list[Record]:

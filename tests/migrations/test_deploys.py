@@ -86,7 +86,7 @@ def test_password_may_hold_anything(empty_database_url: str) -> None:
             migrations.upgrade(odd)
             assert migrations.check(odd) == []
             deploy = _alembic("current", RUNWORKER_MIGRATION_URL=odd, RUNWORKER_DATABASE_URL=NOBODY_LISTENS)
-            assert deploy.communicate(timeout=60)[0].strip() == f"{migrations.newest()} (head)"
+            assert deploy.communicate(timeout=180)[0].strip() == f"{migrations.newest()} (head)"
         finally:
             administrator.execute(f'ALTER DATABASE "{url.database}" OWNER TO CURRENT_USER')
             administrator.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER")
@@ -142,7 +142,7 @@ def test_check_needs_the_newest_revision(empty_database_url: str) -> None:
 )
 def test_command_line_ends_with_a_sentence(arguments: list[str], environment: dict[str, str], said: str) -> None:
     deploy = _alembic(*arguments, **environment)
-    text = "".join(deploy.communicate(timeout=60))
+    text = "".join(deploy.communicate(timeout=180))
 
     assert deploy.returncode != 0
     assert said in text

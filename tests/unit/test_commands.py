@@ -106,8 +106,8 @@ def test_a_command_does_not_wait_for_itself() -> None:
 
 
 def test_reasons_are_trimmed_and_measured_then() -> None:
-    assert parse("hold_run", ENOUGH["hold_run"] | {"reason": "  ten chars! \n"}).payload()["reason"] == "ten chars!"
-    assert len(parse("hold_run", ENOUGH["hold_run"] | {"reason": " " + "x" * 500 + " "}).payload()["reason"]) == 500
+    assert parse("hold_run", ENOUGH["hold_run"] | {"reason": "  ten chars! \n"}).payload["reason"] == "ten chars!"
+    assert len(parse("hold_run", ENOUGH["hold_run"] | {"reason": " " + "x" * 500 + " "}).payload["reason"]) == 500
 
 
 def test_a_run_has_its_keys_id_where_none_is_given() -> None:
@@ -124,10 +124,10 @@ def test_commands_do_not_change() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_payload_is_json_and_reads_back_as_the_same_command(name: str) -> None:
     command = parse(name, full(name))
-    payload = json.loads(json.dumps(command.payload()))
+    payload = json.loads(json.dumps(command.payload))
     again = parse(name, payload | {"idempotency_key": KEY})
     assert again == command
-    assert again.fingerprint() == command.fingerprint()
+    assert again.fingerprint == command.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ def test_payload_is_json_and_reads_back_as_the_same_command(name: str) -> None:
 def test_what_makes_another_payload(fields: Fields, same: bool) -> None:
     first = ENOUGH["start_run"] | {"daily_target_kg": 500.0}
     repeat = parse("start_run", first | fields)
-    assert (parse("start_run", first).fingerprint() == repeat.fingerprint()) is same
+    assert (parse("start_run", first).fingerprint == repeat.fingerprint) is same
 
 
 def test_another_command_is_another_payload() -> None:
-    fingerprints = {parse(name, ENOUGH["hold_run"]).fingerprint() for name in ("hold_run", "abort_run")}
+    fingerprints = {parse(name, ENOUGH["hold_run"]).fingerprint for name in ("hold_run", "abort_run")}
     assert len(fingerprints) == 2
 
 
@@ -207,7 +207,7 @@ def test_whatever_comes_is_a_command_or_an_invalid_message(name: Any, given_fiel
     if enough and isinstance(name, str) and isinstance(given_fields, dict):
         given_fields = ENOUGH.get(name, {}) | given_fields
     try:
-        said = [json.dumps(parse(name, given_fields).payload(), ensure_ascii=False).replace("\\u0000", "\x00")]
+        said = [json.dumps(parse(name, given_fields).payload, ensure_ascii=False).replace("\\u0000", "\x00")]
     except InvalidMessage as error:
         said = [error.message, *(problem["message"] for problem in error.facts.get("problems", ()))]
     assert all(text.encode() and "\x00" not in text for text in said)

@@ -7,14 +7,15 @@ from uuid import UUID
 import pytest
 
 from runworker.demo.delivery import deliveries
-from runworker.demo.scenario import KINDS, Cast, Life, commands_of, write_lives
+from runworker.demo.scenario import KINDS, Cast, write_lives
+from runworker.demo.script import Flow, Life, commands_of
 from runworker.errors import Code
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.states import CommandStatus, RunStatus
 
-CAST = Cast(UUID(int=1), UUID(int=2), read_plan(canonical_flow().graph), UUID(int=3))
-LAST = CAST.plan.last
+CAST = Cast(UUID(int=1), Flow(UUID(int=2), read_plan(canonical_flow().graph)), UUID(int=3))
+LAST = CAST.flow.plan.last
 
 
 def chance(seed: int) -> Random:
@@ -44,7 +45,7 @@ def test_a_seed_gives_the_same_plan_again() -> None:
 
 
 def test_another_performance_of_a_plan_has_ids_of_its_own() -> None:
-    other = Cast(CAST.issued_by, CAST.flow_version_id, CAST.plan, UUID(int=4))
+    other = Cast(CAST.issued_by, CAST.flow, UUID(int=4))
     one, two = lives(), lives(cast=other)
     assert [names(life) for life in one] == [names(life) for life in two]
     keys = [command.idempotency_key for command in commands_of([*one, *two])]
@@ -96,7 +97,7 @@ def test_steps_are_moved_by_all_that_apply_but_holds_and_resumes() -> None:
         moving = [scripted.command.name for scripted in life.script if scripted.moves_steps]
         assert "hold_run" not in moving
         assert "resume_run" not in moving
-        assert len(moving) == len(life.applied) - names(life).count("hold_run") - names(life).count("resume_run")
+        assert len(moving) == len(life.moves) - names(life).count("hold_run") - names(life).count("resume_run")
 
 
 @pytest.mark.parametrize("runs", [1, 7, 50])

@@ -1,6 +1,7 @@
 """What may be made of what, and how much of it: every rule between parents and child."""
 
 from decimal import Decimal
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ from tests.unit.lots import CHILD, LOT, OTHER_RUN, RUN, applied, command, facts,
 
 from runworker.commands import Command
 from runworker.errors import Code, InvalidMessage
-from runworker.handlers.facts import Lot
+from runworker.handlers.facts import Lot, Outcome, Run
 from runworker.states import LotStatus, RunStatus
 
 ONE, OTHER = uuid4(), uuid4()
@@ -41,6 +42,11 @@ def test_a_raw_lot_has_no_parents_and_every_other_has() -> None:
     for lot_type, step in STEP_OF.items():
         if lot_type != "RAW":
             assert said(make(lot_type), facts(run(step=step))) == Code.PARENTS_REQUIRED
+
+
+def test_a_raw_lot_takes_nothing_later_either() -> None:
+    known = facts(run(), lot(step=None, lot_type=None), lot("QUARANTINE", id=CHILD))
+    assert said(command("consume_lot"), known) == Code.RAW_LOT_HAS_PARENTS
 
 
 def test_a_parent_stands_once_in_the_list() -> None:
@@ -132,6 +138,7 @@ SKUS = [
     ("SHIP", ("30", "30"), "30"),
     ("SHIP", ("15", "30"), None),  # a truck carries both
     ("SHIP", (None,), None),
+    ("SHIP", (None, "15"), None),  # not all of it is known to be 15
 ]
 
 
@@ -155,11 +162,50 @@ def test_a_type_tells_the_sku_of_a_lot_that_another_system_wrote(written: str | 
 @pytest.mark.parametrize(
     ("child", "sku", "parent", "expected"),
     [("PAL", "15", "15", "RELEASED"), ("PAL", "15", "30", "SKU_MIXED"), ("FRZ15", "15", "30", "SKU_MIXED"),
-     ("SHIP", None, "15", "RELEASED"), ("SHIP", "15", "15", "RELEASED"), ("SHIP", "15", "30", "SKU_MIXED")],
+     ("SHIP", None, "15", "RELEASED"), ("SHIP", "15", "15", "RELEASED"), ("SHIP", "15", "30", "RELEASED")],
 )  # fmt: skip
 def test_what_is_added_later_keeps_the_sku(child: str, sku: str | None, parent: str, expected: str) -> None:
     into = lot("QUARANTINE", child, STEP_OF[child], id=CHILD, sku_type=sku)
     assert said(command("consume_lot"), facts(run(), lot(sku_type=parent), into)) == expected
+
+
+@pytest.mark.parametrize("of", [of for count in (1, 2, 3) for of in product((None, "15", "30"), repeat=count)], ids=str)
+@pytest.mark.parametrize("lot_type", ["PAL", "SHIP"])
+def test_what_is_added_later_makes_the_same_of_a_lot_as_at_its_registration(
+    lot_type: str, of: tuple[str | None, ...]
+) -> None:
+    made_of = [lot(id=uuid4(), step=0, lot_type=None, sku_type=sku) for sku in of]
+    at_once = _made(lot_type, run(step=STEP_OF[lot_type]), made_of)
+    one_by_one = _made(lot_type, run(step=STEP_OF[lot_type]), made_of[:1])
+    for parent in made_of[1:]:
+        if one_by_one is not None:
+            one_by_one = _filled(one_by_one, parent)
+    assert (one_by_one and one_by_one.sku_type) == (at_once and at_once.sku_type)
+    assert (one_by_one is None) is (at_once is None)
+    assert (at_once is None) is (lot_type == "PAL" and {"15", "30"} <= set(of))
+
+
+def _made(lot_type: str, home: Run, made_of: list[Lot]) -> Lot | None:
+    asked = make(lot_type, *((parent.id, "1") for parent in made_of))
+    known = facts(home, *made_of)
+    return None if said(asked, known) == Code.SKU_MIXED else applied(asked, known).lots[0]
+
+
+def _filled(into: Lot, parent: Lot) -> Lot | None:
+    asked = command("consume_lot", lot_id=parent.id, into_lot_id=CHILD, quantity_used_kg="1")
+    known = facts(run(), parent, into)
+    return None if said(asked, known) == Code.SKU_MIXED else {into.id: into, **by_id(applied(asked, known))}[into.id]
+
+
+def by_id(outcome: Outcome) -> dict[UUID, Lot]:
+    return {each.id: each for each in outcome.lots}
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_a_lot_of_a_finished_run_takes_nothing_more(status: RunStatus) -> None:
+    known = facts(run(status, 2), lot(run_id=None), lot("QUARANTINE", "DEB", 2, id=CHILD))
+    finished = status in (RunStatus.COMPLETED, RunStatus.ABORTED, RunStatus.ARCHIVED)
+    assert said(command("consume_lot"), known) == (Code.RUN_READ_ONLY if finished else "RELEASED")
 
 
 # Quantities: what is in the lot, what is taken, final or not, and what becomes of the lot.

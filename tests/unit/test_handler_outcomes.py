@@ -1,6 +1,5 @@
 """Use cases of runs: what an accepted command makes of the run and its steps."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -44,7 +43,7 @@ def test_a_new_run_has_defaults() -> None:
 
 def test_an_idle_run_keeps_its_operator_and_code() -> None:
     operator = USERS[UserRole.OPERATOR]
-    began = handle(command("start_run"), facts(replace(run("IDLE"), operator_id=operator))).run
+    began = handle(command("start_run"), facts(run("IDLE")._replace(operator_id=operator))).run
     assert (began.operator_id, began.started_by, began.run_code) == (operator, ADMIN, "RUN-20260201-MAIN-0001")
 
 
@@ -65,7 +64,7 @@ def test_an_advance_finishes_one_step_and_begins_the_next(operator: UUID | None)
         1: ("COMPLETED", EARLIER, NOW, ADMIN),
         3: ("IN_PROGRESS", NOW, None, operator or USERS[UserRole.OPERATOR]),
     }
-    assert replace(after, steps=before.steps, current_step_index=1) == before
+    assert after._replace(steps=before.steps, current_step_index=1) == before
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ def test_an_advance_finishes_one_step_and_begins_the_next(operator: UUID | None)
 def test_hold_and_resume_change_status_and_reason_alone(name: str, status: str, becomes: str) -> None:
     before = run(status, 1)
     after = handle(command(name), facts(before)).run
-    assert after == replace(before, status=RunStatus(becomes), status_reason=REASON)
+    assert after == before._replace(status=RunStatus(becomes), status_reason=REASON)
 
 
 def test_completion_finishes_the_last_step_and_the_run() -> None:
@@ -96,6 +95,6 @@ def test_an_abort_skips_what_is_not_finished() -> None:
 
 
 def test_a_refusal_on_hold_says_why_the_run_is_held() -> None:
-    held = replace(run("HOLD", 1), status_reason="the oven is cold")
+    held = run("HOLD", 1)._replace(status_reason="the oven is cold")
     with pytest.raises(Rejected, match="the oven is cold"):
         handle(command("advance_step", to_step_index=3), facts(held))

@@ -1,6 +1,5 @@
 """Use cases of lots: what every command says to a lot in every state, and to whom."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +9,7 @@ from tests.unit.lots import (
     CHILD,
     LOT,
     NEEDED,
+    OTHER_RUN,
     RUN,
     STRANGER,
     USERS,
@@ -118,6 +118,23 @@ def test_a_lot_of_an_archived_run_does_not_change(name: str, other: dict[str, An
     assert said(command(name, **other), known) == Code.RUN_READ_ONLY
 
 
+@pytest.mark.parametrize("status", ["COMPLETED", "ABORTED"])
+@pytest.mark.parametrize(
+    ("name", "was", "becomes"),
+    [
+        ("record_qc_decision", "QUARANTINE", "RELEASED"),
+        ("resolve_hold", "HOLD", "RELEASED"),
+        ("reject_lot", "HOLD", "REJECTED"),
+        ("consume_lot", "RELEASED", "RELEASED"),
+        ("finish_lot", "CONSUMED", "FINISHED"),
+    ],
+)
+def test_the_lots_of_a_finished_run_live_on(status: str, name: str, was: str, becomes: str) -> None:
+    """They are in stock: quality control decides on them, and the lots of other runs are made of them."""
+    other = [run(id=OTHER_RUN, step=2), lot("QUARANTINE", "DEB", 2, id=CHILD, run_id=OTHER_RUN)]
+    assert said(command(name), facts(run(status, 10), lot(was), *other)) == becomes
+
+
 # Registration: the run's turn and state, the type, the code.
 
 TYPES = {
@@ -173,9 +190,9 @@ def test_a_lot_waits_for_its_run_and_is_refused_at_a_step_that_is_not_planned() 
     assert said(registration(1, "RAW"), facts()) == "waits: run_id"
     begun = run(step=1)
     steps = tuple(
-        replace(step, status=StepExecutionStatus.SKIPPED) if step.step_index == 2 else step for step in begun.steps
+        step._replace(status=StepExecutionStatus.SKIPPED) if step.step_index == 2 else step for step in begun.steps
     )
-    assert said(registration(2, "DEB"), facts(replace(begun, steps=steps))) == Code.STEP_NOT_PLANNED
+    assert said(registration(2, "DEB"), facts(begun._replace(steps=steps))) == Code.STEP_NOT_PLANNED
     assert said(registration(1, "RAW"), facts(run(steps=()))) == Code.RUN_NOT_PINNED
 
 

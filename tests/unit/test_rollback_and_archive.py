@@ -62,10 +62,10 @@ def test_a_rollback_waits_for_its_run_and_needs_a_plan() -> None:
 def test_a_run_goes_back_to_an_earlier_planned_step(target: int) -> None:
     begun = run(step=5)
     steps = tuple(
-        replace(step, status=StepExecutionStatus.SKIPPED) if step.step_index == 3 else step for step in begun.steps
+        step._replace(status=StepExecutionStatus.SKIPPED) if step.step_index == 3 else step for step in begun.steps
     )
     expected = f"RUNNING {target}" if target in (0, 1, 2, 4) else Code.STEP_NOT_BEHIND
-    assert said(command("rollback_step", to_step_index=target), facts(replace(begun, steps=steps))) == expected
+    assert said(command("rollback_step", to_step_index=target), facts(begun._replace(steps=steps))) == expected
 
 
 def test_what_a_rollback_makes_of_the_steps() -> None:
@@ -142,7 +142,7 @@ def test_retention(status: str, ended: Any, expected: str) -> None:
 def test_archiving_changes_nothing_but_the_status() -> None:
     before = run("COMPLETED", 10, ended_at=NOW - RETENTION)
     outcome = applied(command("archive_run"), facts(before, lot("HOLD")))
-    assert (outcome.run, outcome.lots) == (replace(before, status=RunStatus.ARCHIVED), ())
+    assert (outcome.run, outcome.lots) == (before._replace(status=RunStatus.ARCHIVED), ())
 
 
 def test_a_refused_archiving_says_how_long_a_run_is_kept() -> None:

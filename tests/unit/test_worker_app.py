@@ -126,7 +126,7 @@ def test_a_forked_process_has_an_engine_of_its_own(app: WorkerApp) -> None:
 def ran_with_wrong_settings(script: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", script]
     wrong = {**os.environ, "RUNWORKER_BROKER_URL": "nonsense", "RUNWORKER_COLOUR": "red"}
-    return subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_nothing_is_read_or_opened_at_import() -> None:

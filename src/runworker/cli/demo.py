@@ -8,21 +8,29 @@ import typer
 
 from runworker.cli.opening import owner_database, read_settings
 from runworker.cli.reporting import show, tell
-from runworker.demo import Ending, Order, Progress, Report, Surroundings, perform
+from runworker.demo import DayOrder, Ending, Order, Progress, Report, Surroundings, perform, perform_day
 from runworker.embedded import temporary_directory
 from runworker.servers import ready_servers
 
+RUNS = 20
 SHOWN_VIOLATIONS = 50
 HIGHEST_SEED = 2**32 - 1
 
 
 def demo(
-    runs: Annotated[int, typer.Option(min=1, max=10_000, help="Production runs to send through their lives.")] = 20,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Production runs to send through their lives.", show_default="20"),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes, of which one is killed.")] = 2,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=HIGHEST_SEED, help="Repeats a plan: who is held or aborted, what comes when."),
     ] = None,
+    day: Annotated[
+        bool,
+        typer.Option("--day", help="A plant's day: several flows, hundreds of lots, quality control, a recall."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object with the figures; no progress bars.")
     ] = False,
@@ -30,21 +38,26 @@ def demo(
     """Send runs through their lives, shuffled and repeated; kill a worker; prove that all came out right.
 
     On embedded servers that end with it, or on those that RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL name; there
-    it works on a user, a flow, a queue and a site of its own. Exit code 1 where anything is not as it has to be.
+    it works on users, flows, a queue and a site of its own. Exit code 1 where anything is not as it has to be.
     """
     began = time.monotonic()
     given = read_settings()
-    order = Order(runs, workers, secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed)
-    tell(f"the seed is {order.seed}; repeat this plan with --seed {order.seed}")
+    if day and runs is not None:
+        raise typer.BadParameter("a day has its own runs; leave one of --day and --runs out")
+    seed = secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed
+    tell(f"the seed is {seed}; repeat this plan with --seed {seed}")
     with (
         Ending() as ending,
         temporary_directory() as directory,
-        ready_servers(given.model_copy(update={"data_dir": directory})) as settings,
+        ready_servers(given.model_copy(update={"data_dir": directory})) as (settings, _),
         owner_database(settings) as database,
         Progress(bars=not as_json) as progress,
     ):
         surroundings = Surroundings(settings, database, directory / "workers.log", progress, ending, began)
-        report = perform(order, surroundings)
+        if day:
+            report = perform_day(DayOrder(workers, seed), surroundings)
+        else:
+            report = perform(Order(runs or RUNS, workers, seed), surroundings)
     _say(report, as_json=as_json)
     if report.violations:
         raise typer.Exit(1)

@@ -1,18 +1,23 @@
 """`runworker up`."""
 
 import signal
+from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from runworker.cli.opening import read_settings
 from runworker.cli.reporting import tell
 from runworker.config import Settings, masked
-from runworker.embedded import default_directory
+from runworker.embedded import RunningServer, default_directory
+from runworker.embedded.process import end_of
 from runworker.errors import ServerError
 from runworker.servers import lacks_servers, ready_servers
 from runworker.workers import WorkerProcesses
+
+LOOK_SECONDS: Final = 1.0
+"""How often somebody looks whether the servers still run. A worker's end is noticed at once."""
 
 
 def up(
@@ -25,20 +30,32 @@ def up(
     """
     given = read_settings()
     signal.signal(signal.SIGTERM, _end)
-    with ready_servers(given) as settings, WorkerProcesses(settings) as running:
+    with ready_servers(given) as (settings, servers), WorkerProcesses(settings) as running:
         running.start(workers)
         _say_where(given, settings, workers, show_secrets)
-        ended = running.wait()
-        if ended is not None:
-            ended.wait(1)
-            raise ServerError(
-                f"the worker {ended.name} ended by itself (exit code {ended.exit_code}); so does the rest."
-            )
+        _watch(running, servers)
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     """End as ctrl-C does, in good order: by an exception that passes through every block that has to clean up."""
     raise SystemExit(0)
+
+
+def _watch(workers: WorkerProcesses, servers: Sequence[RunningServer]) -> NoReturn:
+    """Wait until a worker or one of the servers started here ends by itself. Raises ServerError, which says so."""
+    while True:
+        worker = workers.wait(LOOK_SECONDS)
+        if worker is not None:
+            worker.wait(1)
+            raise ServerError(
+                f"the worker {worker.name} ended by itself (exit code {worker.exit_code}); so does the rest."
+            )
+        for server in servers:
+            if server.exit_code is not None:
+                raise ServerError(
+                    f"{server.name} ended by itself (exit code {server.exit_code}); so does the rest."
+                    + end_of(server.log)
+                )
 
 
 def _say_where(given: Settings, settings: Settings, workers: int, show_secrets: bool) -> None:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
@@ -31,6 +33,9 @@ DOCUMENT_LIMIT: Final = 16_384
 _LONE_SURROGATE: Final = re.compile(
     r"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}"
 )
+
+_NOT_ASKED: Final = frozenset({"issued_at", "source", "correlation_id"})
+"""Fields that are kept for the record and do not make a command another one."""
 
 SHOP_FLOOR: Final = frozenset({UserRole.ADMIN, UserRole.MANAGER, UserRole.OPERATOR})
 MANAGEMENT: Final = frozenset({UserRole.ADMIN, UserRole.MANAGER})
@@ -117,12 +122,12 @@ class Command(BaseModel):
     @property
     def target_run(self) -> UUID | None:
         """Id of the run that the command is about."""
-        return getattr(self, "run_id", None)
+        return self.__dict__.get("run_id")
 
     @property
     def target_lot(self) -> UUID | None:
         """Id of the lot that the command is about."""
-        return getattr(self, "lot_id", None)
+        return self.__dict__.get("lot_id")
 
     @property
     def other_lots(self) -> frozenset[UUID]:
@@ -135,15 +140,13 @@ class Command(BaseModel):
         own = {id_ for id_ in (self.target_run, self.target_lot) if id_ is not None}
         return self.other_lots | own
 
-    def payload(self) -> dict[str, Any]:
+    @cached_property
+    def payload(self) -> Mapping[str, Any]:
         """All given fields as JSON types, as the ledger keeps them."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})
 
+    @cached_property
     def fingerprint(self) -> bytes:
         """SHA-256 of what the command asks. The same key with another fingerprint is a mistake of the sender."""
-        asked = self.model_dump(
-            mode="json",
-            exclude_defaults=True,
-            exclude={"idempotency_key", "issued_at", "source", "correlation_id"},
-        )
+        asked = {name: value for name, value in self.payload.items() if name not in _NOT_ASKED}
         return hashlib.sha256(json.dumps([self.name, asked], sort_keys=True).encode()).digest()

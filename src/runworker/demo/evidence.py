@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, literal, or_, select
 from sqlalchemy.sql.elements import CollectionAggregate
 
-from runworker.demo.scenario import Life, commands_of
+from runworker.demo.script import Claim
 from runworker.models import AuditEvent, CommandRecord, DeadLetter, FlowVersion, ProductionRun, RunStepExecution
 
 
@@ -54,24 +54,24 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """A row of audit_events. run_status and step_index: what a run became; None for the event of steps."""
+    """A row of audit_events. status and step_index: what the entity became; None where it has none, as steps have."""
 
     entity: str
     entity_id: UUID
     command_key: UUID | None
-    run_status: str | None
+    status: str | None
     step_index: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything the database has on a number of runs and on the flow version they follow.
+    """Everything the database has on a number of runs and on the flow versions they follow.
 
-    version_status: None where the version is gone. runs: also such as are pinned to the version and were not asked
-    for. events: in the order in which they happened to each run. dead_letters: a line each.
+    versions: status by id; one that is gone is absent. runs: also such as are pinned to the versions and were not
+    asked for. events: in the order in which they happened to each entity. dead_letters: a line each.
     """
 
-    version_status: str | None
+    versions: Mapping[UUID, str]
     runs: tuple[RunRow, ...]
     steps: tuple[StepRow, ...]
     ledger: tuple[LedgerRow, ...]
@@ -79,21 +79,21 @@ class Evidence:
     dead_letters: tuple[str, ...]
 
 
-def read_evidence(connection: Connection, lives: Collection[Life], *, flow_version_id: UUID, queue: str) -> Evidence:
-    """Read all there is on these lives. queue: the one their messages went through."""
-    runs = [life.run_id for life in lives]
-    keys = [command.idempotency_key for command in commands_of(lives)]
+def read_evidence(connection: Connection, claim: Claim, *, queue: str) -> Evidence:
+    """Read all there is on what is claimed. queue: the one that the messages went through."""
+    runs = [life.run_id for life in claim.lives]
+    versions = select(FlowVersion.id, FlowVersion.status).where(FlowVersion.id == one_of(claim.versions))
     return Evidence(
-        version_status=connection.scalar(select(FlowVersion.status).where(FlowVersion.id == flow_version_id)),
-        runs=_runs(connection, runs, flow_version_id),
+        versions={row.id: row.status for row in connection.execute(versions)},
+        runs=_runs(connection, runs, claim.versions),
         steps=_steps(connection, runs),
-        ledger=_ledger(connection, runs, keys),
-        events=_events(connection, runs),
-        dead_letters=_dead_letters(connection, keys, queue),
+        ledger=_ledger(connection, runs, claim.scripted),
+        events=read_events(connection, runs),
+        dead_letters=_dead_letters(connection, claim.scripted, queue),
     )
 
 
-def _runs(connection: Connection, runs: Collection[UUID], flow_version_id: UUID) -> tuple[RunRow, ...]:
+def _runs(connection: Connection, runs: Collection[UUID], versions: Collection[UUID]) -> tuple[RunRow, ...]:
     found = select(
         ProductionRun.id,
         ProductionRun.run_code,
@@ -104,7 +104,7 @@ def _runs(connection: Connection, runs: Collection[UUID], flow_version_id: UUID)
         ProductionRun.completed_at,
         ProductionRun.ended_at,
         ProductionRun.idempotency_key,
-    ).where(or_(ProductionRun.id == _one_of(runs), ProductionRun.flow_version_id == flow_version_id))
+    ).where(or_(ProductionRun.id == one_of(runs), ProductionRun.flow_version_id == one_of(versions)))
     return tuple(RunRow(*row) for row in connection.execute(found))
 
 
@@ -118,7 +118,7 @@ def _steps(connection: Connection, runs: Collection[UUID]) -> tuple[StepRow, ...
             RunStepExecution.started_at,
             RunStepExecution.completed_at,
         )
-        .where(RunStepExecution.run_id == _one_of(runs))
+        .where(RunStepExecution.run_id == one_of(runs))
         .order_by(RunStepExecution.run_id, RunStepExecution.step_index)
     )
     return tuple(StepRow(*row) for row in connection.execute(found))
@@ -132,11 +132,12 @@ def _ledger(connection: Connection, runs: Collection[UUID], keys: Collection[UUI
         CommandRecord.code,
         CommandRecord.verdict,
         CommandRecord.deliveries,
-    ).where(or_(CommandRecord.idempotency_key == _one_of(keys), CommandRecord.run_id == _one_of(runs)))
+    ).where(or_(CommandRecord.idempotency_key == one_of(keys), CommandRecord.run_id == one_of(runs)))
     return tuple(LedgerRow(*row) for row in connection.execute(found))
 
 
-def _events(connection: Connection, runs: Collection[UUID]) -> tuple[EventRow, ...]:
+def read_events(connection: Connection, ids: Collection[UUID]) -> tuple[EventRow, ...]:
+    """The audit events of these entities, in the order in which they happened."""
     # The steps' event holds an object for each step, in which these two names lead nowhere.
     found = (
         select(
@@ -146,7 +147,7 @@ def _events(connection: Connection, runs: Collection[UUID]) -> tuple[EventRow, .
             AuditEvent.after["status"].as_string(),
             AuditEvent.after["current_step_index"].as_integer(),
         )
-        .where(AuditEvent.entity_id == _one_of(runs))
+        .where(AuditEvent.entity_id == one_of(ids))
         .order_by(AuditEvent.id)
     )
     return tuple(EventRow(*row) for row in connection.execute(found))
@@ -162,6 +163,7 @@ def _dead_letters(connection: Connection, keys: Collection[UUID], queue: str) ->
     return tuple(f"{row.id} ({row.task_name}, {row.code}): {row.error}" for row in connection.execute(found))
 
 
-def _one_of(ids: Collection[UUID]) -> CollectionAggregate[Any]:
+def one_of(ids: Collection[UUID]) -> CollectionAggregate[Any]:
+    """What a column is compared with that has to be one of these ids."""
     # As one array: a list of parameters may not hold more than 65535.
     return any_(literal(list(ids), ARRAY(Uuid)))

@@ -5,45 +5,32 @@ Each check is a sentence that the demo claims, and a function that names every c
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from runworker.demo.evidence import Evidence, LedgerRow, RunRow, StepRow
-from runworker.demo.scenario import SITE, Expected, Life, Scripted
+from runworker.demo.script import SITE, Claim, Expected, Life, Scripted
 from runworker.models import ProductionRun, RunStepExecution
-from runworker.plan import Plan, StepPlan
-from runworker.states import FlowVersionStatus, RunStatus, StepExecutionStatus
+from runworker.plan import SKIPPED_NODE_ID, StepPlan
+from runworker.states import RunStatus, StepExecutionStatus
 
 RUN_CODE: Final = re.compile(r"RUN-(\d{8})-([A-Z]{4})-\d{4,}")
+
+SKIPPED: Final = StepExecutionStatus.SKIPPED.value
 
 RUNS: Final = ProductionRun.__tablename__
 STEPS: Final = RunStepExecution.__tablename__
 
 Row = TypeVar("Row")
+C = TypeVar("C")
+E = TypeVar("E")
 
-
-@dataclass(frozen=True)
-class Claim:
-    """What was done, and therefore has to be found.
-
-    copies: how often each command was sent. kills: how many workers were killed while messages were on their way.
-    """
-
-    lives: Sequence[Life]
-    plan: Plan
-    flow_version_id: UUID
-    copies: Mapping[UUID, int]
-    kills: int
-
-    @cached_property
-    def scripted(self) -> dict[UUID, tuple[Life, Scripted]]:
-        """Every command by key, with the life it belongs to."""
-        return {scripted.key: (life, scripted) for life in self.lives for scripted in life.script}
+Finder = Callable[[C, E], Iterator[str]]
+"""Names all that speaks against one sentence of what is claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +41,13 @@ class Check:
     violations: tuple[str, ...]
 
 
-def prove(claim: Claim, evidence: Evidence) -> list[Check]:
+def prove(checks: Mapping[str, Finder[C, E]], claim: C, evidence: E) -> list[Check]:
     """Hold every claim against the evidence."""
-    return [Check(sentence, tuple(find(claim, evidence))) for sentence, find in CHECKS.items()]
+    return [Check(sentence, tuple(find(claim, evidence))) for sentence, find in checks.items()]
 
 
 def _ends(claim: Claim, evidence: Evidence) -> Iterator[str]:
-    found = _by(evidence.runs, lambda run: run.id)
+    found = by(evidence.runs, lambda run: run.id)
     for life in claim.lives:
         if not (rows := found.pop(life.run_id, [])):
             yield f"run {life.run_id} is not there; it had to become {life.end.run_status}"
@@ -73,7 +60,7 @@ def _ends(claim: Claim, evidence: Evidence) -> Iterator[str]:
                 )
             yield from _run_times(run)
     for run_id in found:
-        yield f"run {run_id} is pinned to the demo's flow version and nobody asked for it"
+        yield f"run {run_id} is pinned to a flow version of the demo's and nobody asked for it"
 
 
 def _run_times(run: RunRow) -> Iterator[str]:
@@ -84,10 +71,11 @@ def _run_times(run: RunRow) -> Iterator[str]:
 
 
 def _steps(claim: Claim, evidence: Evidence) -> Iterator[str]:
-    found = _by(evidence.steps, lambda step: step.run_id)
+    found = by(evidence.steps, lambda step: step.run_id)
     for life in claim.lives:
         rows = sorted(found[life.run_id], key=lambda step: step.step_index)
-        wanted = [_wanted_step(step, life.end) for step in claim.plan.steps]
+        wanted = [_wanted_step(step, life.end) for step in life.flow.plan.steps]
+        wanted += [(index, SKIPPED_NODE_ID, SKIPPED) for index in life.flow.plan.skipped]
         is_so = [(step.step_index, step.node_id, step.status) for step in rows]
         for missing in (Counter(wanted) - Counter(is_so)).elements():
             yield f"run {life.run_id} has no step {_shown(missing)}"
@@ -98,7 +86,7 @@ def _steps(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 def _wanted_step(step: StepPlan, end: Expected) -> tuple[int, str, str]:
     done = end.run_status is RunStatus.COMPLETED or step.index < (end.step_index or 0)
-    return step.index, step.node_id, (StepExecutionStatus.COMPLETED if done else StepExecutionStatus.SKIPPED).value
+    return step.index, step.node_id, (StepExecutionStatus.COMPLETED.value if done else SKIPPED)
 
 
 def _step_times(life: Life, rows: Iterable[StepRow]) -> Iterator[str]:
@@ -114,22 +102,23 @@ def _step_times(life: Life, rows: Iterable[StepRow]) -> Iterator[str]:
 
 
 def _pins(claim: Claim, evidence: Evidence) -> Iterator[str]:
-    if evidence.version_status != FlowVersionStatus.PUBLISHED:
-        yield f"flow version {claim.flow_version_id} is {evidence.version_status} and no longer PUBLISHED"
-    runs = _by(evidence.runs, lambda run: run.id)
+    for version_id, wanted in claim.versions.items():
+        if (status := evidence.versions.get(version_id)) != wanted:
+            yield f"flow version {version_id} is {status}; it had to be {wanted}"
+    runs = by(evidence.runs, lambda run: run.id)
     for life in claim.lives:
         for run in runs[life.run_id]:
-            if run.flow_version_id != claim.flow_version_id:
-                yield f"run {run.id} is pinned to {run.flow_version_id}; it had to be {claim.flow_version_id}"
+            if run.flow_version_id != life.flow.version_id:
+                yield f"run {run.id} is pinned to {run.flow_version_id}; it had to be {life.flow.version_id}"
             if run.idempotency_key != life.script[0].key:
                 yield f"run {run.id} carries key {run.idempotency_key}; {life.script[0].key} started it"
 
 
 def _effects(claim: Claim, evidence: Evidence) -> Iterator[str]:
     for entity in (RUNS, STEPS):
-        events = _by((event for event in evidence.events if event.entity == entity), lambda event: event.entity_id)
+        events = by((event for event in evidence.events if event.entity == entity), lambda event: event.entity_id)
         for life in claim.lives:
-            wanted = [each.key for each in life.applied if entity == RUNS or each.moves_steps]
+            wanted = [each.key for each in life.moves if entity == RUNS or each.moves_steps]
             is_so = [event.command_key for event in events[life.run_id]]
             counted = Counter(is_so)
             yield from (
@@ -149,19 +138,19 @@ def _trail(claim: Claim, evidence: Evidence) -> Iterator[str]:
     for event in evidence.events:
         if event.entity != RUNS or event.command_key not in claim.scripted:
             continue
-        _, scripted = claim.scripted[event.command_key]
-        if (event.run_status, event.step_index) != (scripted.expected.run_status, scripted.expected.step_index):
+        scripted = claim.scripted[event.command_key]
+        if (event.status, event.step_index) != (scripted.expected.run_status, scripted.expected.step_index):
             yield (
-                f"{scripted.command.name} {scripted.key} made its run {event.run_status} at step {event.step_index}; "
+                f"{scripted.command.name} {scripted.key} made its run {event.status} at step {event.step_index}; "
                 f"it had to be {scripted.expected.run_status} at step {scripted.expected.step_index}"
             )
 
 
 def _ledger(claim: Claim, evidence: Evidence) -> Iterator[str]:
-    rows = _by(evidence.ledger, lambda row: row.idempotency_key)
-    codes = {run.id: run.run_code for run in evidence.runs}
-    for key, (life, scripted) in claim.scripted.items():
-        what = f"{scripted.command.name} {key} of run {life.run_id}"
+    rows = by(evidence.ledger, lambda row: row.idempotency_key)
+    codes: dict[UUID | None, str] = {run.id: run.run_code for run in evidence.runs}
+    for key, scripted in claim.scripted.items():
+        what = f"{scripted.command.name} {key}"
         found = rows.pop(key, [])
         if len(found) != 1:
             yield f"{what} stands {len(found)} times in the ledger; it had to once"
@@ -171,7 +160,7 @@ def _ledger(claim: Claim, evidence: Evidence) -> Iterator[str]:
                     f"{what} is {_with(row.status, row.code)}; "
                     f"it had to be {_with(scripted.expected.status, scripted.expected.code)}"
                 )
-            elif difference := _difference(row, scripted, codes.get(life.run_id)):
+            elif difference := _difference(row, scripted, codes.get(scripted.command.target_run)):
                 yield f"the verdict on {what} does not fit what happened: {difference}"
     for key in rows:
         yield f"command {key} is about one of the demo's runs and nobody sent it"
@@ -179,12 +168,9 @@ def _ledger(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 def _difference(row: LedgerRow, scripted: Scripted, run_code: str | None) -> str:
     """What a verdict says otherwise than the scenario; empty where it agrees."""
-    expected = scripted.expected
-    wanted: dict[str, Any] = {"status": expected.status, "idempotency_key": str(scripted.key), "replayed": False}
-    if scripted.applies:
-        wanted |= {"run_status": expected.run_status, "current_step_index": expected.step_index, "run_code": run_code}
-    else:
-        wanted |= {"code": expected.code}
+    wanted: dict[str, Any] = {"idempotency_key": str(scripted.key), "replayed": False, **scripted.expected.in_verdict}
+    if scripted.moves_run:
+        wanted["run_code"] = run_code
     says = row.verdict or {}
     return ", ".join(
         f"{name} is {says.get(name)} and not {value}" for name, value in wanted.items() if says.get(name) != value
@@ -220,10 +206,10 @@ def _codes(claim: Claim, evidence: Evidence) -> Iterator[str]:
             yield f"{times} runs share the code {code!a}"
 
 
-CHECKS: Final[Mapping[str, Callable[[Claim, Evidence], Iterator[str]]]] = {
+CHECKS: Final[Mapping[str, Finder[Claim, Evidence]]] = {
     "Every run is where it has to be": _ends,
     "Steps are gapless and in order, what an abort left is SKIPPED": _steps,
-    "Runs stay pinned to their PUBLISHED version": _pins,
+    "Runs stay pinned to their version": _pins,
     "Each command took effect once, in order, and nothing else did": _effects,
     "Every change made of its run what the command asks": _trail,
     "The ledger has every command once, decided, its verdict true": _ledger,
@@ -233,7 +219,8 @@ CHECKS: Final[Mapping[str, Callable[[Claim, Evidence], Iterator[str]]]] = {
 }
 
 
-def _by(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> defaultdict[Any, list[Row]]:
+def by(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> defaultdict[Any, list[Row]]:
+    """The rows that share a key, by it."""
     found: defaultdict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         found[key(row)].append(row)

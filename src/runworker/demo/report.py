@@ -13,7 +13,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from runworker.demo.evidence import Evidence
-from runworker.demo.proof import Check, Claim
+from runworker.demo.proof import Check
+from runworker.demo.script import Claim
 from runworker.states import CommandStatus, RunStatus
 
 

@@ -4,20 +4,16 @@ What the plan does not order is tied in by `after`: a hold to the move before it
 to the resume; an abort to the move or hold before it. So every outcome is known before anything is sent.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from random import Random
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from runworker.commands import Command, parse
+from runworker.commands import parse
+from runworker.demo.script import SITE, SOURCE, Expected, Flow, Life, Scripted
 from runworker.errors import Code
-from runworker.plan import Plan
 from runworker.states import CommandStatus, RunStatus
-
-SITE: Final = "DEMO"
-"""A site of its own: the run numbers of the plant's real sites stay without gaps."""
 
 REASON: Final = "the demo shows how a run is held"
 RESOLUTION: Final = "the demo lets the run go on"
@@ -49,67 +45,15 @@ KINDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a command has to come to. run_status and step_index: of the run right after it; None where rejected."""
-
-    status: CommandStatus
-    run_status: RunStatus | None = None
-    step_index: int | None = None
-    code: Code | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scripted:
-    """A command and what it has to come to."""
-
-    command: Command
-    expected: Expected
-
-    @property
-    def key(self) -> UUID:
-        """The command's idempotency key."""
-        return self.command.idempotency_key
-
-    @property
-    def applies(self) -> bool:
-        """Whether the command takes effect."""
-        return self.expected.status is CommandStatus.APPLIED
-
-    @property
-    def moves_steps(self) -> bool:
-        """Whether the command changes step rows: all that take effect but a hold and its resume."""
-        return self.applies and self.command.name not in ("hold_run", "resume_run")
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """All commands of one run, those that take effect in the order in which they do."""
-
-    run_id: UUID
-    script: tuple[Scripted, ...]
-
-    @property
-    def applied(self) -> tuple[Scripted, ...]:
-        """The commands that take effect, in order."""
-        return tuple(scripted for scripted in self.script if scripted.applies)
-
-    @property
-    def end(self) -> Expected:
-        """Where the run has to be in the end."""
-        return self.applied[-1].expected
-
-
-@dataclass(frozen=True, slots=True)
 class Cast:
     """Who sends what for which flow.
 
-    plan: of the flow version. series: names this performance; all ids derive from it, so that the same scenario can be
-    performed again on the same database.
+    series: names this performance; all ids derive from it, so that the same scenario can be performed again on the
+    same database.
     """
 
     issued_by: UUID
-    flow_version_id: UUID
-    plan: Plan
+    flow: Flow
     series: UUID
 
 
@@ -131,19 +75,19 @@ class _Author:
         self._after: tuple[UUID, ...] = ()
 
     def write(self, random: Random, kind: Kind) -> Life:
-        indices = [step.index for step in self._cast.plan.steps]
+        indices = [step.index for step in self._cast.flow.plan.steps]
         turn = random.choice(indices)
         for index in indices:
             self._move_to(index)
             if index == turn:
                 self._turn(kind, index)
         self._add("complete_run", Expected(CommandStatus.APPLIED, RunStatus.COMPLETED, indices[-1]))
-        return Life(self._run_id, tuple(self._script))
+        return Life(self._run_id, self._cast.flow, tuple(self._script))
 
     def _move_to(self, index: int) -> None:
         expected = Expected(CommandStatus.APPLIED, RunStatus.RUNNING, index)
-        if index == self._cast.plan.first:
-            self._add("start_run", expected, flow_version_id=self._cast.flow_version_id, site_code=SITE)
+        if index == self._cast.flow.plan.first:
+            self._add("start_run", expected, flow_version_id=self._cast.flow.version_id, site_code=SITE)
         else:
             self._add("advance_step", expected, to_step_index=index)
 
@@ -167,7 +111,7 @@ class _Author:
         common = {
             "idempotency_key": uuid5(self._cast.series, f"run {self._number} command {len(self._script)}"),
             "issued_by": self._cast.issued_by,
-            "source": "runworker demo",
+            "source": SOURCE,
             "after": self._after,
             "run_id": self._run_id,
         }
@@ -177,8 +121,3 @@ class _Author:
     def _is_over(self) -> bool:
         last = self._script[-1].expected
         return last.run_status is RunStatus.ABORTED or last.status is CommandStatus.REJECTED
-
-
-def commands_of(lives: Iterable[Life]) -> list[Command]:
-    """All commands of all lives."""
-    return [scripted.command for life in lives for scripted in life.script]

@@ -1,44 +1,26 @@
-"""The demo itself: sends all messages, kills a worker midway, waits for the end and proves what became of it."""
+"""A trial: sends all messages, kills a worker midway and waits for the end."""
 
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.demo.delivery import Lane, deliveries
+from runworker.demo.delivery import Lane
 from runworker.demo.ending import Ending
-from runworker.demo.evidence import read_evidence
 from runworker.demo.progress import Progress
-from runworker.demo.proof import Claim, prove
-from runworker.demo.report import Report, report
-from runworker.demo.scenario import Cast, commands_of, write_lives
 from runworker.demo.watch import Watch
 from runworker.embedded.process import end_of
 from runworker.errors import ServerError, Unavailable
-from runworker.imports import add_user, canonical_flow, import_flow, named
-from runworker.plan import read_plan
-from runworker.states import UserRole
 from runworker.workers import WorkerProcesses
 from runworker.workers.processes import SOLO
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked of the demo. seed: the same one gives the same lives in the same order of delivery."""
-
-    runs: int
-    workers: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -57,37 +39,31 @@ class Surroundings:
     began: float
 
 
-def perform(order: Order, on: Surroundings) -> Report:
-    """Perform the demo and prove what became of it. Call it from the main thread.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a trial went: over which queue, how often each command was sent, and what Trial says of it."""
+
+    queue: str
+    copies: Mapping[UUID, int]
+    kills: int
+    gave_up: str | None
+
+
+def put_on_trial(messages: Sequence[Command], workers: int, series: UUID, on: Surroundings) -> Course:
+    """Send the messages on a lane of their own and wait for the end. Call it from the main thread.
 
     Raises ServerError where a worker does not start or ends by itself, with the end of the log, and Unavailable where
     the broker goes away.
     """
-    random, series = Random(order.seed), uuid4()  # noqa: S311 - a plan to repeat, not a secret
-    cast = enter(on.database, series)
-    lives = write_lives(random, order.runs, cast)
-    messages = deliveries(random, commands_of(lives))
     try:
         with Lane(on.settings, series) as lane:
             trial = Trial(lane, messages, on)
-            trial.run(order.workers)
+            trial.run(workers)
     except ServerError as error:
         raise ServerError(str(error) + (end_of(on.log) if on.log.exists() else "")) from error
     except (OperationalError, RedisError) as error:
         raise Unavailable(f"The broker does not do its part any more: {error}") from error
-    claim = Claim(lives, cast.plan, cast.flow_version_id, Counter(trial.sent), trial.kills)
-    with on.database.connect() as connection:
-        evidence = read_evidence(connection, lives, flow_version_id=cast.flow_version_id, queue=lane.queue)
-    return report(claim, evidence, prove(claim, evidence), gave_up=trial.gave_up, began=on.began)
-
-
-def enter(database: Engine, series: UUID) -> Cast:
-    """Bring in a user and a published flow of this performance's own, so that nobody else's flow is superseded."""
-    email, flow = f"demo-{series}@example.com", named(canonical_flow(), f"Demo {series}")
-    with Session(database) as session, session.begin():
-        user_id = add_user(session, email, UserRole.MANAGER, "runworker demo")
-        imported = import_flow(session, flow, email=email, publish=True)
-    return Cast(user_id, imported.flow_version_id, read_plan(flow.graph), series)
+    return Course(lane.queue, Counter(trial.sent), trial.kills, trial.gave_up)
 
 
 class Trial:

@@ -58,6 +58,11 @@ class EmbeddedServers:
             raise ServerError("the embedded servers are not started; call start() or enter the with block first.")
         return self._urls
 
+    @property
+    def running(self) -> tuple[RunningServer, ...]:
+        """The servers that were started here and not stopped; one that has died by itself is among them."""
+        return tuple(self._running)
+
     def start(self) -> ServerUrls:
         """Find the directory's servers or start them. Raises ServerError, leaving none running, when one fails."""
         require_supported_caller()

@@ -51,8 +51,7 @@ def _is_asked_for(row: ledger.Row, order: Order, delivered: Container[UUID]) -> 
         # Unless the same was delivered too, nobody has locked what it is about: the next sweep takes it.
         queued = Entry.of_row(row).command
         return isinstance(queued, Command) and any(
-            command.idempotency_key == key and command.fingerprint() == queued.fingerprint()
-            for command in order.commands
+            command.idempotency_key == key and command.fingerprint == queued.fingerprint for command in order.commands
         )
     # Without release only what was asked for is judged, and not what stands beside it.
     return order.release or key in delivered

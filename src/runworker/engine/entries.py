@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -55,6 +56,7 @@ class Decided:
 
 
 Answer = Outcome | Rejected | InvalidMessage | NotYet
+_FINAL: Final = (Outcome, Rejected, InvalidMessage)
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ class Entry:
     @property
     def is_decided(self) -> bool:
         """Whether the answer is final."""
-        return self.expired or isinstance(self.answer, Outcome | Rejected | InvalidMessage)
+        return self.expired or isinstance(self.answer, _FINAL)
 
     @property
     def name(self) -> str | None:

@@ -46,15 +46,16 @@ class _Needs:
     changes_versions: bool = False
 
     def add(self, command: Command) -> None:
+        fields = command.__dict__
         self.users.add(command.issued_by)
-        if operator_id := getattr(command, "operator_id", None):
+        if operator_id := fields.get("operator_id"):
             self.users.add(operator_id)
         if run_id := command.target_run:
             self.runs.add(run_id)
-        self.lots |= command.other_lots
         if lot_id := command.target_lot:
             self.lots.add(lot_id)
-        if version_id := getattr(command, "flow_version_id", None):
+            self.lots |= command.other_lots
+        if version_id := fields.get("flow_version_id"):
             self.versions.add(version_id)
             self.changes_versions |= not isinstance(command, StartRun)
         match command:
@@ -127,10 +128,12 @@ class Gathering:
 
     def take_in(self, outcome: Outcome) -> None:
         """Let the commands that follow see what a command changed."""
-        if outcome.run:
-            self._count_pin(self._runs.get(outcome.run.id), -1)
-            self._count_pin(outcome.run, 1)
-            self._runs[outcome.run.id] = outcome.run
+        if run := outcome.run:
+            before = self._runs.get(run.id)
+            if before is None or before.status is not run.status:
+                self._count_pin(before, -1)
+                self._count_pin(run, 1)
+            self._runs[run.id] = run
         for lot in outcome.lots:
             self._keep(lot)
         for version in outcome.versions:
@@ -153,7 +156,12 @@ class Gathering:
         self._all_loaded |= all_of
         self._open_loaded |= open_of
         self._absent |= ids - found.keys()
-        parents = [lot for lot in found.values() if lot.id in needs.with_children or lot.run_id in needs.whole]
+        # What is known already may have been loaded without its children.
+        parents = [
+            lot
+            for lot in (*found.values(), *(self._lots[id_] for id_ in needs.with_children & self._lots.keys()))
+            if lot.id in needs.with_children or lot.run_id in needs.whole
+        ]
         children = {child for parent in parents for child in parent.children} - self._lots.keys() - found.keys()
         for lot in (found | load_lots(self._connection, children, (), ())).values():
             if lot.id not in self._lots:
@@ -172,6 +180,8 @@ class Gathering:
             to_change=needs.changes_versions,
         )
         self._versions |= {id_: version for id_, version in versions.items() if id_ not in self._versions}
+        # A run that this very batch starts is asked for its gates too.
+        self._plans |= {id_: version.plan for id_, version in versions.items() if id_ not in self._plans}
         self._unfinished.update(count_unfinished_runs(self._connection, needs.deprecated - self._counted))
         self._counted |= needs.deprecated
         pinned = {self._runs[id_].flow_version_id for id_ in needs.stepped if id_ in self._runs} - {None}

@@ -68,14 +68,16 @@ class Judge:
 
     def _wake(self, entry: Entry) -> list[Entry]:
         """Take in what a decision changed. Returns the entries that waited for it."""
-        changed = [entry.key]
+        self.woken.add(entry.key)
+        woken = list(self._waiting.pop(entry.key, {}).values())
         if isinstance(entry.answer, Outcome):
-            self.changes.append(Change(entry.key, self._gathering.before(entry.answer), entry.answer))
+            change = Change(entry.key, self._gathering.before(entry.answer), entry.answer, entry.answer.changed_ids)
+            self.changes.append(change)
             self._gathering.take_in(entry.answer)
-            changed += sorted(entry.answer.changed_ids)
-        self.woken.update(changed)
-        # In this order: what was put after this very command goes before what waited for an entity only.
-        return [waiting for id_ in changed for waiting in self._waiting.pop(id_, {}).values()]
+            self.woken |= change.ids
+            # What was put after this very command goes before what waited for an entity only.
+            woken += [waiting for id_ in sorted(change.ids) for waiting in self._waiting.pop(id_, {}).values()]
+        return woken
 
     def _is_decided(self, key: UUID) -> bool:
         if entry := self.entries.get(key):

@@ -7,25 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    Connection,
-    DateTime,
-    LargeBinary,
-    Text,
-    Uuid,
-    bindparam,
-    cast,
-    func,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ARRAY, Connection, DateTime, LargeBinary, Text, Uuid, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from runworker.commands import Command
-from runworker.engine.database import given, rows_given
+from runworker.engine.arrays import Given, Longs, Uuids, any_of, array
 from runworker.models import CommandRecord
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
@@ -36,7 +22,7 @@ _commands = CommandRecord.__table__.c
 # of two batches that name the same key or run one is wholly before the other. Counting forces every lock to be taken
 # before the clock is read.
 _LOCK = text(
-    "WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(id) FROM unnest(CAST(:ids AS bigint[])) AS id)"
+    "WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(id) FROM unnest(:ids) AS id)"
     " SELECT clock_timestamp() FROM (SELECT count(locked) FROM locked) AS all_locked"
 )
 
@@ -53,14 +39,14 @@ _ROWS = select(
     _commands.received_at,
     _commands.expires_at,
 )
-_PEEK = _ROWS.where(_commands.idempotency_key == func.any(bindparam("keys", type_=ARRAY(Uuid))))
+_PEEK = _ROWS.where(_commands.idempotency_key == any_of("keys"))
 _READ = (
     _ROWS.where(
         _commands.idempotency_key.in_(
-            select(func.unnest(bindparam("keys", type_=ARRAY(Uuid)))).union(
+            select(func.unnest(array("keys"))).union(
                 select(_commands.idempotency_key).where(
                     text("status = 'WAITING'"),
-                    _commands.wakes_on.op("&&")(bindparam("woken_by", type_=ARRAY(Uuid))),
+                    _commands.wakes_on.op("&&")(array("woken_by")),
                 )
             )
         )
@@ -69,53 +55,33 @@ _READ = (
     .with_for_update()
 )
 
-_given = given(
-    idempotency_key=Uuid(),
-    command=Text(),
-    payload=Text(),
-    payload_sha256=LargeBinary(),
-    issued_by=Uuid(),
-    status=Text(),
-    run_id=Uuid(),
-    lot_id=Uuid(),
-    waiting_for=Text(),
-    wakes_on=Text(),
-    verdict=Text(),
-    code=Text(),
-    task_id=Text(),
-    decided_at=DateTime(timezone=True),
-    expires_at=DateTime(timezone=True),
+_given = Given(
+    idempotency_key=Uuid(), command=Text(), payload=JSONB(), payload_sha256=LargeBinary(), issued_by=Uuid(),
+    status=Text(), run_id=Uuid(), lot_id=Uuid(), waiting_for=JSONB(), wakes_on=ARRAY(Uuid), verdict=JSONB(),
+    code=Text(), task_id=Text(), decided_at=DateTime(timezone=True), expires_at=DateTime(timezone=True),
     deliveries=_commands.deliveries.type,
-)
-# Documents and lists travel as text: an array parameter cannot hold arrays of different lengths.
-_column_of_given = {
-    **{column.name: column for column in _given.c},
-    **{name: cast(_given.c[name], JSONB) for name in ("payload", "waiting_for", "verdict")},
-    "wakes_on": cast(_given.c.wakes_on, ARRAY(Uuid)),
-}
-_INSERT = insert(CommandRecord).from_select(
-    list(_column_of_given), select(*_column_of_given.values()), include_defaults=False
-)
+)  # fmt: skip
+_INSERT = insert(CommandRecord).from_select(list(_given.c), select(*_given.c.values()), include_defaults=False)
 _UPDATE = (
     update(CommandRecord)
-    .where(_commands.idempotency_key == _given.c.idempotency_key)
+    .where(_commands.idempotency_key == _given.c["idempotency_key"])
     .values(
         {
-            name: _column_of_given[name]
+            name: _given.c[name]
             for name in (
                 "payload_sha256", "issued_by", "status", "run_id", "lot_id", "waiting_for", "wakes_on", "verdict",
                 "code", "decided_at", "expires_at",
             )
         }
         # A row that an upstream put here has no task until a message for it comes.
-        | {"task_id": func.coalesce(_commands.task_id, _given.c.task_id)}
+        | {"task_id": func.coalesce(_commands.task_id, _given.c["task_id"])}
     )
 )  # fmt: skip
-_repeated = given(idempotency_key=Uuid(), times=_commands.deliveries.type)
+_repeated = Given(idempotency_key=Uuid(), times=_commands.deliveries.type)
 _COUNT_DELIVERIES = (
     update(CommandRecord)
-    .where(_commands.idempotency_key == _repeated.c.idempotency_key)
-    .values(deliveries=_commands.deliveries + _repeated.c.times)
+    .where(_commands.idempotency_key == _repeated.c["idempotency_key"])
+    .values(deliveries=_commands.deliveries + _repeated.c["times"])
 )
 
 
@@ -153,56 +119,56 @@ def lock(connection: Connection, ids: Iterable[UUID]) -> datetime:
     """Lock ids that may have no row yet until the transaction ends. Returns the database's clock, read after that."""
     # The last eight bytes: the first ones of time-ordered UUIDs are alike.
     numbers = sorted({int.from_bytes(id_.bytes[8:], signed=True) for id_ in ids})
-    now: datetime = connection.execute(_LOCK, {"ids": numbers}).scalar_one()
+    now: datetime = connection.execute(_LOCK, {"ids": Longs(numbers)}).scalar_one()
     return now
 
 
 def peek(connection: Connection, keys: Collection[UUID]) -> list[Row]:
     """Rows of `keys`, not locked: what a stored command asks for stands, what became of it may change."""
-    return _rows(connection.execute(_PEEK, {"keys": list(keys)})) if keys else []
+    return _rows(connection.execute(_PEEK, {"keys": Uuids(keys)})) if keys else []
 
 
 def read(connection: Connection, keys: Collection[UUID], woken_by: Collection[UUID]) -> list[Row]:
     """Rows of `keys`, and WAITING rows that a change of any id in `woken_by` may let go on; locked, in key order."""
-    return _rows(connection.execute(_READ, {"keys": list(keys), "woken_by": list(woken_by)}))
+    return _rows(connection.execute(_READ, {"keys": Uuids(keys), "woken_by": Uuids(woken_by)}))
 
 
 def write(connection: Connection, new: Collection[Record], known: Collection[Record], now: datetime) -> None:
     """Insert `new` commands and update `known` ones with their verdicts."""
     if new:
-        connection.execute(_INSERT, rows_given([_row(record, now) for record in new]))
+        connection.execute(_INSERT, _given.parameters([_row(record, now) for record in new]))
     if known:
-        connection.execute(_UPDATE, rows_given([_row(record, now) for record in known]))
+        connection.execute(_UPDATE, _given.parameters([_row(record, now) for record in known]))
 
 
 def count_deliveries(connection: Connection, repeated: Mapping[UUID, int]) -> None:
     """Note how often known keys were delivered again."""
     if repeated:
-        rows = [{"idempotency_key": key, "times": times} for key, times in repeated.items()]
-        connection.execute(_COUNT_DELIVERIES, rows_given(rows))
+        connection.execute(_COUNT_DELIVERIES, _repeated.parameters(list(repeated.items())))
 
 
 def _rows(found: Iterable[Any]) -> list[Row]:
     return [Row(row[0], row[1], row[2], row[3], CommandStatus(row[4]), *row[5:]) for row in found]
 
 
-def _row(record: Record, now: datetime) -> dict[str, Any]:
+def _row(record: Record, now: datetime) -> tuple[Any, ...]:
+    """In the order of `_given`."""
     command, verdict = record.command, record.verdict
-    return {
-        "idempotency_key": record.key,
-        "command": verdict.command,
-        "payload": json.dumps(command.payload()) if command else None,
-        "payload_sha256": command.fingerprint() if command else None,
-        "issued_by": command.issued_by if command else None,
-        "status": str(verdict.status),
-        "run_id": verdict.run_id,
-        "lot_id": verdict.lot_id,
-        "waiting_for": json.dumps(verdict.waiting_for) if verdict.waiting_for else None,
-        "wakes_on": "{" + ",".join(map(str, record.wakes_on)) + "}" if record.wakes_on else None,
-        "verdict": json.dumps(verdict.as_dict()),
-        "code": verdict.code,
-        "task_id": record.task_id,
-        "decided_at": now if verdict.decided else None,
-        "expires_at": record.expires_at,
-        "deliveries": record.deliveries,
-    }
+    return (
+        record.key,
+        verdict.command,
+        json.dumps(command.payload) if command else None,
+        command.fingerprint if command else None,
+        command.issued_by if command else None,
+        verdict.status,
+        verdict.run_id,
+        verdict.lot_id,
+        json.dumps(verdict.waiting_for) if verdict.waiting_for else None,
+        "{" + ",".join(map(str, record.wakes_on)) + "}" if record.wakes_on else None,
+        json.dumps(verdict.as_dict()),
+        verdict.code,
+        record.task_id,
+        now if verdict.decided else None,
+        record.expires_at,
+        record.deliveries,
+    )

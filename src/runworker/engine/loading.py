@@ -1,22 +1,25 @@
 """Loading: one SELECT a table over the whole batch, runs locked in id order so that batches never deadlock."""
 
-from collections import defaultdict
 from collections.abc import Collection
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Uuid, and_, bindparam, case, func, null, or_, select
+from sqlalchemy import Connection, and_, case, func, null, or_, select
 
+from runworker.engine.arrays import Uuids, any_of
 from runworker.errors import Rejected
 from runworker.handlers.facts import Run, Step, Version
 from runworker.models import FlowVersion, ProductionRun, RunStepExecution, User
 from runworker.plan import Plan, read_plan
 from runworker.states import FlowVersionStatus, RunStatus, StepExecutionStatus, UserRole
 
-_ids = func.any(bindparam("ids", type_=ARRAY(Uuid)))
+_ids = any_of("ids")
 
 _USERS = select(User.id, User.role).where(User.id == _ids)
 
+# In the order of the fields of `Run`.
 _RUNS = (
     select(
         ProductionRun.id,
@@ -62,15 +65,13 @@ _VERSIONS = (
         FlowVersion.reviewed_by,
         FlowVersion.published_by,
         FlowVersion.published_at,
-        case(
-            (FlowVersion.id == func.any(bindparam("known", type_=ARRAY(Uuid))), null()), else_=FlowVersion.graph_schema
-        ),
+        case((FlowVersion.id == any_of("known"), null()), else_=FlowVersion.graph_schema),
     )
     .where(
         or_(
             FlowVersion.id == _ids,
             and_(
-                FlowVersion.flow_definition_id == func.any(bindparam("flows", type_=ARRAY(Uuid))),
+                FlowVersion.flow_definition_id == any_of("flows"),
                 FlowVersion.status == FlowVersionStatus.PUBLISHED.value,
             ),
         )
@@ -86,6 +87,9 @@ _UNFINISHED = (
     )
     .group_by(ProductionRun.flow_version_id)
 )
+
+_RUN_STATUSES: Final = {str(status): status for status in RunStatus}
+_STEP_STATUSES: Final = {str(status): status for status in StepExecutionStatus}
 
 _MOST_PLANS: Final = 256
 
@@ -116,12 +120,12 @@ class Plans:
 
 def load_users(connection: Connection, ids: Collection[UUID]) -> dict[UUID, UserRole]:
     """Roles of the users that exist."""
-    return {id_: UserRole(role) for id_, role in connection.execute(_USERS, {"ids": list(ids)})} if ids else {}
+    return {id_: UserRole(role) for id_, role in connection.execute(_USERS, {"ids": Uuids(ids)})} if ids else {}
 
 
 def load_flows(connection: Connection, version_ids: Collection[UUID]) -> list[UUID]:
     """The flows that these versions belong to."""
-    return list(connection.execute(_FLOWS, {"ids": list(version_ids)}).scalars()) if version_ids else []
+    return list(connection.execute(_FLOWS, {"ids": Uuids(version_ids)}).scalars()) if version_ids else []
 
 
 def load_versions(
@@ -155,20 +159,19 @@ def count_unfinished_runs(connection: Connection, version_ids: Collection[UUID])
     """How many unfinished runs are pinned to each version. To be asked once the versions are locked."""
     if not version_ids:
         return {}
-    return {id_: count for id_, count in connection.execute(_UNFINISHED, {"ids": list(version_ids)}) if id_}
+    return {id_: count for id_, count in connection.execute(_UNFINISHED, {"ids": Uuids(version_ids)}) if id_}
 
 
 def load_runs(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Run]:
     """The runs that exist, locked, with their steps."""
     if not ids:
         return {}
-    rows = connection.execute(_RUNS, {"ids": list(ids)}).all()
-    steps: dict[UUID, list[Step]] = defaultdict(list)
-    if rows:
-        for run_id, index, node_id, status, begun, done, operator in connection.execute(
-            _STEPS, {"ids": [row.id for row in rows]}
-        ):
-            steps[run_id].append(Step(index, node_id, StepExecutionStatus(status), begun, done, operator))
-    return {
-        row.id: Run(**{**row._mapping, "status": RunStatus(row.status)}, steps=tuple(steps[row.id])) for row in rows
+    rows = connection.execute(_RUNS, {"ids": Uuids(ids)}).all()
+    if not rows:
+        return {}
+    found = connection.execute(_STEPS, {"ids": Uuids([row[0] for row in rows])}).all()
+    steps = {
+        run_id: tuple([Step(row[1], row[2], _STEP_STATUSES[row[3]], row[4], row[5], row[6]) for row in of_run])
+        for run_id, of_run in groupby(found, itemgetter(0))
     }
+    return {row[0]: Run(row[0], _RUN_STATUSES[row[1]], *row[2:], steps=steps.get(row[0], ())) for row in rows}

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Uuid, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
+from runworker.engine.arrays import Uuids, any_of
 from runworker.handlers.facts import Lot as LotFact
 from runworker.models import Lot, LotGenealogy
 from runworker.states import LotStatus
@@ -16,11 +17,7 @@ from runworker.states import LotStatus
 _OPEN = [status.value for status in (LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.RELEASED, LotStatus.HOLD)]
 
 
-def _any(name: str) -> Any:
-    return func.any(bindparam(name, type_=ARRAY(Uuid)))
-
-
-_RUNS_OF = select(Lot.production_run_id).where(Lot.id == _any("ids"), Lot.production_run_id.is_not(None)).distinct()
+_RUNS_OF = select(Lot.production_run_id).where(Lot.id == any_of("ids"), Lot.production_run_id.is_not(None)).distinct()
 
 _COLUMNS = select(
     Lot.id,
@@ -40,22 +37,22 @@ _COLUMNS = select(
 _LOTS = (
     _COLUMNS.where(
         or_(
-            Lot.id == _any("ids"),
-            Lot.production_run_id == _any("all_of"),
-            and_(Lot.production_run_id == _any("open_of"), Lot.status.in_(_OPEN)),
+            Lot.id == any_of("ids"),
+            Lot.production_run_id == any_of("all_of"),
+            and_(Lot.production_run_id == any_of("open_of"), Lot.status.in_(_OPEN)),
         )
     )
     .order_by(Lot.id)
     .with_for_update()
 )
 _LINKS = select(LotGenealogy.parent_lot_id, LotGenealogy.child_lot_id, LotGenealogy.quantity_used_kg).where(
-    LotGenealogy.parent_lot_id == _any("ids")
+    LotGenealogy.parent_lot_id == any_of("ids")
 )
 
 
 def runs_of_lots(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
     """The runs that these lots belong to. A lot never changes its run, so that this can be read without a lock."""
-    return {id_ for id_ in connection.execute(_RUNS_OF, {"ids": list(ids)}).scalars() if id_} if ids else set()
+    return {id_ for id_ in connection.execute(_RUNS_OF, {"ids": Uuids(ids)}).scalars() if id_} if ids else set()
 
 
 def load_lots(
@@ -64,13 +61,13 @@ def load_lots(
     """Lots by id, all lots of the runs `all_of`, and those of `open_of` that may still move; locked, in id order."""
     if not ids and not all_of and not open_of:
         return {}
-    rows = connection.execute(_LOTS, {"ids": list(ids), "all_of": list(all_of), "open_of": list(open_of)})
+    rows = connection.execute(_LOTS, {"ids": Uuids(ids), "all_of": Uuids(all_of), "open_of": Uuids(open_of)})
     lots = {row.id: _fact(row) for row in rows}
     if not lots:
         return lots
     children: defaultdict[UUID, set[UUID]] = defaultdict(set)
     taken: defaultdict[UUID, Decimal] = defaultdict(Decimal)
-    for parent_id, child_id, quantity in connection.execute(_LINKS, {"ids": list(lots)}):
+    for parent_id, child_id, quantity in connection.execute(_LINKS, {"ids": Uuids(lots)}):
         children[parent_id].add(child_id)
         taken[parent_id] += quantity or Decimal(0)
     return {

@@ -16,7 +16,7 @@ from runworker.engine.judge import Judge
 from runworker.engine.writing import Change, write_changes
 from runworker.errors import Code, InvalidMessage, NotYet, Rejected
 from runworker.handlers.facts import Outcome
-from runworker.handlers.lots import code_prefix
+from runworker.handlers.lot_codes import code_prefix
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -41,7 +41,7 @@ class Record:
         delivered = Counter(
             command.idempotency_key
             for command in self._order.commands
-            if command.fingerprint() == original[command.idempotency_key]
+            if command.fingerprint == original[command.idempotency_key]
         )
         new, moved = [], []
         for entry in judge.entries.values():
@@ -117,7 +117,7 @@ class Record:
         answered: set[UUID] = {key for key, row in self._known.items() if row.status is not CommandStatus.QUEUED}
         for command in self._order.commands:
             key = command.idempotency_key
-            if command.fingerprint() != original[key]:
+            if command.fingerprint != original[key]:
                 answers.append(_reused(command, self._known.get(key)))
                 continue
             verdict = verdicts.get(key) or Verdict.from_dict(self._known[key].verdict or {})
@@ -155,7 +155,7 @@ def _fingerprint(row: ledger.Row | None, entry: Entry | None) -> bytes | None:
     """Of what the key stands for: as the ledger has it, else as the command came first."""
     if row is not None and row.payload_sha256 is not None:
         return row.payload_sha256
-    return entry.command.fingerprint() if entry and isinstance(entry.command, Command) else None
+    return entry.command.fingerprint if entry and isinstance(entry.command, Command) else None
 
 
 def _late(entries: Iterable[Entry], verdicts: Mapping[UUID, Verdict]) -> dict[str, Verdict]:

@@ -164,7 +164,7 @@ def _settled(database: Engine, patience: float) -> int | None:
 
 
 def _oldest_transaction(database: Engine) -> int:
-    with database.connect() as connection:
+    with database.begin() as connection:
         oldest: int = connection.execute(
             text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         ).scalar_one()

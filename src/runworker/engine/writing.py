@@ -6,42 +6,42 @@ number of statements grows with the longest chain of changes that build on each 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from runworker.engine import statements
-from runworker.engine.rows import link_row, lot_row, qc_row, run_row, step_row, version_row
-from runworker.engine.statements import Rows
+from runworker.engine.rows import Row, link_row, lot_row, qc_row, run_row, step_row, version_row
 from runworker.handlers.facts import Outcome
-from runworker.states import FlowVersionStatus, LotStatus
+from runworker.states import FlowVersionStatus, LotStatus, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Entities before and after one command. What is new is absent in `before`."""
+    """Entities before and after one command, and the ids of all of them. What is new is absent in `before`."""
 
     command_key: UUID
     before: Outcome
     after: Outcome
+    ids: Set[UUID]
 
 
 def write_changes(connection: Connection, changes: Iterable[Change], codes: Mapping[UUID, str]) -> None:
     """Write all changes, in waves in which no entity occurs twice. codes: of new runs and lots, by id.
 
-    Within a wave a run comes before its steps and lots, a lot before its genealogy, and that before its parents'
-    states: material is taken from lots that are still RELEASED.
+    Within a wave a run comes before its steps and lots, a lot and its SKU before its genealogy, and that before its
+    parents' states: material is taken from lots that are still RELEASED.
     """
     for wave in _waves(changes):
-        rows: defaultdict[str, Rows] = defaultdict(list)
+        rows: defaultdict[str, list[Row]] = defaultdict(list)
         for change in wave:
             _add_versions(change, rows)
             _add_run(change, rows, codes)
             _add_lots(change, rows, codes)
-        for name, statement in statements.IN_ORDER.items():
-            statements.execute(connection, statement, rows[name])
+        for name in statements.IN_ORDER:
+            statements.execute(connection, name, rows[name])
 
 
 def _waves(changes: Iterable[Change]) -> list[list[Change]]:
@@ -49,36 +49,39 @@ def _waves(changes: Iterable[Change]) -> list[list[Change]]:
     written: dict[UUID, int] = {}
     leaned_on: dict[UUID, int] = {}
     for change in changes:
-        ids, beside = change.after.changed_ids, _beside(change.after)
+        beside = _beside(change)
         number = max(
-            [
-                0,
-                *(written[id_] + 1 for id_ in ids if id_ in written),
-                *(leaned_on[id_] + 1 for id_ in ids if id_ in leaned_on),
-                *(written[id_] for id_ in beside if id_ in written),
-            ]
+            [written.get(id_, -1) + 1 for id_ in change.ids]
+            + [leaned_on.get(id_, -1) + 1 for id_ in change.ids]
+            + [written.get(id_, 0) for id_ in beside]
         )
-        written |= dict.fromkeys(ids, number)
-        leaned_on |= {id_: max(number, leaned_on.get(id_, 0)) for id_ in beside}
+        written.update(dict.fromkeys(change.ids, number))
+        leaned_on.update({id_: max(number, leaned_on.get(id_, 0)) for id_ in beside})
         while number >= len(waves):
             waves.append([])
         waves[number].append(change)
     return waves
 
 
-def _beside(outcome: Outcome) -> set[UUID]:
+def _beside(change: Change) -> Set[UUID]:
     """What is not changed here but looked at by the database's guards, and so has to be as it was at this moment.
 
-    The runs of the lots, the children of genealogy, and the children of lots that are finished. Within a wave each of
-    these is written first, or by the same statement.
+    The version that a run is being pinned to, the runs of the lots, the children of genealogy and their runs, and the
+    children of lots that are finished. Within a wave each of these is written first, or by the same statement.
     """
-    runs = {lot.run_id for lot in outcome.lots if lot.run_id is not None}
-    finished = (lot.children for lot in outcome.lots if lot.status is LotStatus.FINISHED)
-    children = {link.child_id for link in outcome.links}.union(*finished)
-    return (runs | children) - outcome.changed_ids
+    run, lots = change.after.run, change.after.lots
+    pins = run is not None and (change.before.run is None or change.before.run.status is RunStatus.IDLE)
+    versions = {run.flow_version_id} if run and run.flow_version_id and pins else set()
+    if not lots:
+        return versions
+    runs = {lot.run_id for lot in lots if lot.run_id is not None}
+    runs |= {link.child_run_id for link in change.after.links if link.child_run_id is not None}
+    finished = (lot.children for lot in lots if lot.status is LotStatus.FINISHED)
+    children = {link.child_id for link in change.after.links}.union(*finished)
+    return (versions | runs | children) - change.ids
 
 
-def _add_versions(change: Change, rows: Mapping[str, Rows]) -> None:
+def _add_versions(change: Change, rows: Mapping[str, list[Row]]) -> None:
     before = {version.id: version for version in change.before.versions}
     for version in change.after.versions:
         # Whoever leaves makes room first: a flow has one PUBLISHED version at any moment.
@@ -88,26 +91,29 @@ def _add_versions(change: Change, rows: Mapping[str, Rows]) -> None:
         )
 
 
-def _add_run(change: Change, rows: Mapping[str, Rows], codes: Mapping[UUID, str]) -> None:
+def _add_run(change: Change, rows: Mapping[str, list[Row]], codes: Mapping[UUID, str]) -> None:
     run, before = change.after.run, change.before.run
     if run is None:
         return
     rows["changed runs" if before else "new runs"].append(run_row(run, before, change.command_key, codes))
-    steps_before = {step.step_index: step for step in before.steps} if before else {}
-    for step in run.steps:
-        was = steps_before.get(step.step_index)
-        if step != was:
-            rows["changed steps" if was else "new steps"].append(step_row(run, step, was, change.command_key))
+    if before is None or not before.steps:
+        rows["new steps"].extend(step_row(run, step, None, change.command_key) for step in run.steps)
+        return
+    for step, was in zip(run.steps, before.steps, strict=True):
+        if step is not was and step != was:
+            rows["changed steps"].append(step_row(run, step, was, change.command_key))
 
 
-def _add_lots(change: Change, rows: Mapping[str, Rows], codes: Mapping[UUID, str]) -> None:
+def _add_lots(change: Change, rows: Mapping[str, list[Row]], codes: Mapping[UUID, str]) -> None:
     before = {lot.id: lot for lot in change.before.lots}
     for lot in change.after.lots:
         was = before.get(lot.id)
         if was is None:
             rows["new lots"].append(lot_row(lot, None, change.command_key, codes))
+        elif lot.sku_type != was.sku_type:
+            rows["relabelled lots"].append(lot_row(lot, was, change.command_key, codes))
         elif (lot.status, lot.temperature_c, lot.status_reason) != (was.status, was.temperature_c, was.status_reason):
             rows["changed lots"].append(lot_row(lot, was, change.command_key, codes))
-    rows["links"].extend(link_row(link) for link in change.after.links)
+    rows["links"].extend(link_row(link, change.command_key) for link in change.after.links)
     if change.after.qc_record is not None:
-        rows["qc decisions"].append(qc_row(change.after.qc_record))
+        rows["qc decisions"].append(qc_row(change.after.qc_record, change.command_key))

@@ -1,6 +1,7 @@
-"""What a handler sees and gives back: small frozen objects, as loaded from the database.
+"""What a handler sees and gives back: small immutable objects, as loaded from the database.
 
-A handler never changes a fact. It returns the entities as they shall be, and the engine writes the difference.
+A handler never changes a fact. It returns the entities as they shall be, and the engine writes the difference. Runs and
+steps are named tuples: eleven steps come with every run of a batch, and a frozen dataclass takes three times as long.
 """
 
 import re
@@ -8,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from runworker.errors import Rejected
@@ -18,8 +19,7 @@ from runworker.states import Decision, FlowVersionStatus, LotStatus, LotType, Ru
 _RUN_CODE: Final = re.compile(r"^RUN-\d{8}-([A-Z]{4})-\d{4,}$")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One row of run_step_executions."""
 
     step_index: int
@@ -30,8 +30,7 @@ class Step:
     operator_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One row of production_runs with its steps in ascending order. run_code is None until the engine gives one."""
 
     id: UUID
@@ -40,7 +39,6 @@ class Run:
     current_step_index: int
     started_at: datetime
     run_code: str | None = None
-    new_at_site: str | None = None
     scenario_id: UUID | None = None
     operator_id: UUID | None = None
     started_by: UUID | None = None
@@ -49,6 +47,7 @@ class Run:
     ended_at: datetime | None = None
     idempotency_key: UUID | None = None
     status_reason: str | None = None
+    new_at_site: str | None = None
     steps: tuple[Step, ...] = ()
 
     @property
@@ -95,11 +94,12 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Material that went from a parent lot into a child lot."""
+    """Material that went from a parent lot into a child lot. child_run_id: the run that the child belongs to."""
 
     parent_id: UUID
     child_id: UUID
     quantity_used_kg: Decimal
+    child_run_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,17 +38,31 @@ def consumed(parent: Lot, child: Lot, quantity_kg: Decimal, run: Run | None, fac
     return replace(taken, status=LotStatus.CONSUMED) if final or taken.left_kg == 0 else taken
 
 
-def sku_of_child(child: Lot, parents: Sequence[Lot]) -> str | None:
-    """The child's SKU: of its type, or of its parents where it inherits. Raises Rejected where SKUs would mix."""
-    skus = sorted({sku for parent in parents if (sku := _sku(parent))})
+def sku_of_child(child: Lot, material: Sequence[Lot]) -> str | None:
+    """The child's SKU once it holds this material. Raises Rejected where SKUs would mix.
+
+    material: its parents, and the child itself where it holds some already. A lot of a type with a SKU keeps to that.
+    A pallet has the SKU of what it holds, a shipment has one as long as all that it holds is of that one.
+    """
+    found = {_sku(lot) for lot in material}
+    skus = sorted(sku for sku in found if sku)
+    if child.lot_type is LotType.SHIP:
+        return found.pop() if len(found) == 1 else None
+    if child.lot_type is LotType.PAL:
+        if len(skus) > 1:
+            raise Rejected(Code.SKU_MIXED, f"a pallet holds one SKU; this one would hold {' and '.join(skus)}")
+        return skus[0] if skus else None
     own = _sku(child)
-    if own is not None and any(sku != own for sku in skus):
-        raise Rejected(Code.SKU_MIXED, f"a lot of SKU {own} takes no parents of SKU {', '.join(skus)}")
-    if child.lot_type is LotType.PAL and len(skus) > 1:
-        raise Rejected(Code.SKU_MIXED, f"a pallet holds one SKU; its parents are of {' and '.join(skus)}")
-    if own is None and child.lot_type in _INHERITING and len(skus) == 1:
-        return skus[0]
+    others = [sku for sku in skus if sku != own]
+    if own is not None and others:
+        raise Rejected(Code.SKU_MIXED, f"a lot of SKU {own} takes no parents of SKU {', '.join(others)}")
     return own
+
+
+def relabelled(child: Lot, parent: Lot) -> tuple[Lot, ...]:
+    """The child with another SKU, where it inherits one and the parent's material changes it; else nothing."""
+    sku = sku_of_child(child, [child, parent])
+    return (replace(child, sku_type=sku),) if child.lot_type in _INHERITING and sku != child.sku_type else ()
 
 
 def _sku(lot: Lot) -> str | None:

@@ -1,9 +1,8 @@
 """Use cases of lots. Rules: the domain reference, "Lot"."""
 
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -20,12 +19,12 @@ from runworker.commands import (
 )
 from runworker.errors import Code, NotYet, Rejected
 from runworker.handlers.facts import Facts, Link, Lot, Outcome, QcRecord, Run
-from runworker.handlers.genealogy import consumed, sku_of_child
-from runworker.handlers.turns import in_turn_for_step, must_be_running, operator_of, started_run
+from runworker.handlers.genealogy import consumed, relabelled, sku_of_child
+from runworker.handlers.lot_codes import check_code
+from runworker.handlers.turns import FINISHED, in_turn_for_step, must_be_running, operator_of, started_run
 from runworker.states import Decision, LotStatus, LotType, RunStatus
 
 _LEGACY_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
-_CODE: Final = re.compile(r"(?P<prefix>[A-Z0-9]+)-(?P<day>\d{8})-(?P<site>[A-Z]{4})-\d{4,}", re.ASCII)
 
 _AFTER_DECISION: Final = {
     Decision.PASS: LotStatus.RELEASED,
@@ -37,11 +36,6 @@ _ON_HOLD: Final = frozenset({LotStatus.HOLD})
 _IN_USE: Final = frozenset({LotStatus.QUARANTINE, LotStatus.RELEASED})
 
 
-def code_prefix(lot_type: LotType) -> str:
-    """How codes of this type begin."""
-    return "MIXLOT" if lot_type is LotType.MIX else str(lot_type)
-
-
 def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
     """Create the lot in QUARANTINE and consume its parents."""
     operator_id = operator_of(command.operator_id, command.issued_by, facts)
@@ -51,9 +45,12 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
     if command.target_lot in facts.lots:
         raise Rejected(Code.LOT_ALREADY_EXISTS, f"lot {command.target_lot} has been registered before")
     _allowed_type(command.lot_type, run)
-    _valid_code(command, run, facts)
+    check_code(command, run, facts)
     if command.supplier_id is not None and command.lot_type is not LotType.RAW:
-        raise Rejected(Code.SUPPLIER_NOT_ALLOWED, f"a {command.lot_type} lot has parents and no supplier of its own")
+        raise Rejected(
+            Code.SUPPLIER_NOT_ALLOWED,
+            f"a {command.lot_type} lot has parents and no supplier of its own; got {command.supplier_id}",
+        )
     lot = Lot(
         id=command.target_lot,
         lot_code=command.lot_code,
@@ -71,7 +68,7 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
     wanted = _wanted(command)
     parents = [_to_be_consumed(parent_id, lot, facts) for parent_id in wanted]
     lot = replace(lot, sku_type=sku_of_child(lot, parents))
-    links = tuple(Link(parent_id, lot.id, quantity) for parent_id, quantity in wanted.items())
+    links = tuple(Link(parent_id, lot.id, quantity, run.id) for parent_id, quantity in wanted.items())
     taken = tuple(consumed(parent, lot, wanted[parent.id], run, facts, final=False) for parent in parents)
     gained = lot.weight_kg - sum(wanted.values(), Decimal(0)) if lot.weight_kg and wanted else None
     return Outcome(lots=(lot, *taken), links=links, state={"gained_kg": str(gained)} if gained is not None else {})
@@ -82,7 +79,10 @@ def record_qc_decision(command: RecordQcDecision, facts: Facts) -> Outcome:
     lot = _existing(command.lot_id, facts)
     _not_archived(lot, facts)
     if command.decision is not Decision.PASS and len(command.notes or "") < _SHORTEST_NOTES:
-        raise Rejected(Code.NOTES_REQUIRED, f"{command.decision} needs notes of 10 to 500 characters that say why")
+        raise Rejected(
+            Code.NOTES_REQUIRED,
+            f"{command.decision} needs notes of 10 to 500 characters that say why; got {len(command.notes or '')}",
+        )
     temperature = command.temperature_c if command.temperature_c is not None else lot.temperature_c
     limit = CANONICAL_STEPS[lot.step_index].ccp_limit if lot.step_index is not None else None
     too_warm = limit is not None and temperature is not None and temperature > limit
@@ -120,16 +120,24 @@ def reject_lot(command: RejectLot, facts: Facts) -> Outcome:
 
 
 def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
-    """Take material from one lot into another."""
+    """Take material from one lot into another, which belongs to no finished run."""
     child = _existing(command.into_lot_id, facts)
     parent = _to_be_consumed(command.lot_id, child, facts)
+    run = facts.runs.get(child.run_id) if child.run_id else None
+    if run is not None and run.status in FINISHED:
+        raise Rejected(
+            Code.RUN_READ_ONLY,
+            f"lot {child.id} belongs to run {run.id}, which is {run.status}: what its lots are made of is settled",
+            run_status=str(run.status),
+        )
     if child.status in (LotStatus.REJECTED, LotStatus.CONSUMED, LotStatus.FINISHED):
         raise Rejected(Code.LOT_ILLEGAL_MOVE, f"lot {child.id} is {child.status} and takes no more material")
-    sku_of_child(child, [parent])
-    run = facts.runs.get(child.run_id) if child.run_id else None
-    _not_archived(child, facts)
+    if child.lot_type is LotType.RAW:
+        raise Rejected(Code.RAW_LOT_HAS_PARENTS, f"lot {child.id} is RAW: it comes from a supplier and has no parents")
+    sku_changed = relabelled(child, parent)
     taken = consumed(parent, child, command.quantity_used_kg, run, facts, final=command.final)
-    return Outcome(lots=(taken,), links=(Link(parent.id, child.id, command.quantity_used_kg),))
+    link = Link(parent.id, child.id, command.quantity_used_kg, child_run_id=child.run_id)
+    return Outcome(lots=(taken, *sku_changed), links=(link,))
 
 
 def finish_lot(command: FinishLot, facts: Facts) -> Outcome:
@@ -214,34 +222,18 @@ def _allowed_type(lot_type: LotType, run: Run) -> None:
         )
 
 
-def _valid_code(command: RegisterLot, run: Run, facts: Facts) -> None:
-    if command.lot_code is None:
-        return
-    prefix = code_prefix(command.lot_type)
-    found = _CODE.fullmatch(command.lot_code)
-    if found is None or found["prefix"] != prefix or not _is_day(found["day"]):
-        raise Rejected(Code.LOT_CODE_INVALID, f"lot code {command.lot_code!r}: expected {prefix}-YYYYMMDD-SITE-####")
-    site = run.site_code or facts.rules.default_site_code
-    if found["site"] != site:
-        raise Rejected(
-            Code.LOT_CODE_OTHER_SITE, f"lot code {command.lot_code} is of {found['site']}; the run is at {site}"
-        )
-
-
-def _is_day(digits: str) -> bool:
-    try:
-        date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return False
-    return True
-
-
 def _wanted(command: RegisterLot) -> dict[UUID, Decimal]:
     wanted = {parent.lot_id: parent.quantity_used_kg for parent in command.parents}
     if len(wanted) < len(command.parents):
-        raise Rejected(Code.PARENT_REPEATED, "a parent stands twice in the list; name it once with the whole quantity")
+        times = Counter(parent.lot_id for parent in command.parents)
+        raise Rejected(
+            Code.PARENT_REPEATED,
+            f"parent {times.most_common(1)[0][0]} stands twice in the list; name it once with the whole quantity",
+        )
     if command.lot_type is LotType.RAW and wanted:
-        raise Rejected(Code.RAW_LOT_HAS_PARENTS, "a RAW lot comes from a supplier and has no parents")
+        raise Rejected(
+            Code.RAW_LOT_HAS_PARENTS, f"a RAW lot comes from a supplier and has no parents; got {len(wanted)} of them"
+        )
     if command.lot_type is not LotType.RAW and not wanted:
         raise Rejected(Code.PARENTS_REQUIRED, f"a {command.lot_type} lot is made of at least one parent")
     return wanted

@@ -62,8 +62,7 @@ def start_run(command: StartRun, facts: Facts) -> Outcome:
         daily_target_kg=command.daily_target_kg,
         idempotency_key=command.idempotency_key,
     )
-    run = replace(
-        base,
+    run = base._replace(
         status=RunStatus.RUNNING,
         flow_version_id=version.id,
         started_at=facts.now,
@@ -100,18 +99,18 @@ def rollback_step(command: RollbackStep, facts: Facts) -> Outcome:
             Code.LIVE_LOTS_AHEAD, f"{len(ahead)} live lots belong to steps after {target}", lots=_codes(ahead)
         )
     steps = tuple(
-        replace(step, status=StepExecutionStatus.PENDING, started_at=None, completed_at=None, operator_id=None)
+        step._replace(status=StepExecutionStatus.PENDING, started_at=None, completed_at=None, operator_id=None)
         if step.step_index > target and step.status is not StepExecutionStatus.SKIPPED
         else step
         for step in run.steps
     )
-    run = replace(run, steps=steps, status_reason=command.reason)
-    return Outcome(_begin_step(_with_step(run, target, completed_at=None), target, command.issued_by, facts))
+    run = run._replace(steps=steps, status_reason=command.reason)
+    return Outcome(_begin_step(_with_step(run, target, {"completed_at": None}), target, command.issued_by, facts))
 
 
 def hold_run(command: HoldRun, facts: Facts) -> Outcome:
     """Pause the run."""
-    return Outcome(replace(_moved(command.run_id, RunStatus.HOLD, facts), status_reason=command.reason))
+    return Outcome(_moved(command.run_id, RunStatus.HOLD, facts)._replace(status_reason=command.reason))
 
 
 def resume_run(command: ResumeRun, facts: Facts) -> Outcome:
@@ -119,7 +118,7 @@ def resume_run(command: ResumeRun, facts: Facts) -> Outcome:
     run = existing_run(command.run_id, facts)
     if run.status is not RunStatus.HOLD:
         _illegal(run, RunStatus.RUNNING, "only a run on HOLD is resumed")
-    return Outcome(replace(run, status=RunStatus.RUNNING, status_reason=command.resolution))
+    return Outcome(run._replace(status=RunStatus.RUNNING, status_reason=command.resolution))
 
 
 def complete_run(command: CompleteRun, facts: Facts) -> Outcome:
@@ -133,7 +132,7 @@ def complete_run(command: CompleteRun, facts: Facts) -> Outcome:
     run = _finish_step(run, facts)
     finished = _finished_lots(run, facts)
     return Outcome(
-        replace(run, status=RunStatus.COMPLETED, completed_at=facts.now, ended_at=facts.now),
+        run._replace(status=RunStatus.COMPLETED, completed_at=facts.now, ended_at=facts.now),
         lots=finished,
         state={"lots_finished": len(finished)},
     )
@@ -143,10 +142,10 @@ def abort_run(command: AbortRun, facts: Facts) -> Outcome:
     """End the run; what is not finished becomes SKIPPED."""
     run = _moved(command.run_id, RunStatus.ABORTED, facts)
     steps = tuple(
-        step if step.status is StepExecutionStatus.COMPLETED else replace(step, status=StepExecutionStatus.SKIPPED)
+        step if step.status is StepExecutionStatus.COMPLETED else step._replace(status=StepExecutionStatus.SKIPPED)
         for step in run.steps
     )
-    return Outcome(replace(run, ended_at=facts.now, status_reason=command.reason, steps=steps))
+    return Outcome(run._replace(ended_at=facts.now, status_reason=command.reason, steps=steps))
 
 
 def archive_run(command: ArchiveRun, facts: Facts) -> Outcome:
@@ -235,7 +234,7 @@ def _moved(run_id: UUID, target: RunStatus, facts: Facts) -> Run:
     if target not in RUN_MOVES[run.status]:
         allowed = [str(status) for status, targets in RUN_MOVES.items() if target in targets]
         _illegal(run, target, f"it has to be {' or '.join(allowed)}")
-    return replace(run, status=target)
+    return run._replace(status=target)
 
 
 def _illegal(run: Run, target: RunStatus, why: str) -> NoReturn:
@@ -247,16 +246,15 @@ def _illegal(run: Run, target: RunStatus, why: str) -> NoReturn:
 
 
 def _finish_step(run: Run, facts: Facts) -> Run:
-    return _with_step(run, run.current_step_index, status=StepExecutionStatus.COMPLETED, completed_at=facts.now)
+    finished = {"status": StepExecutionStatus.COMPLETED, "completed_at": facts.now}
+    return _with_step(run, run.current_step_index, finished)
 
 
 def _begin_step(run: Run, step_index: int, operator_id: UUID, facts: Facts) -> Run:
-    begun = _with_step(
-        run, step_index, status=StepExecutionStatus.IN_PROGRESS, started_at=facts.now, operator_id=operator_id
-    )
-    return replace(begun, current_step_index=step_index)
+    begun = {"status": StepExecutionStatus.IN_PROGRESS, "started_at": facts.now, "operator_id": operator_id}
+    return _with_step(run, step_index, begun, current_step_index=step_index)
 
 
-def _with_step(run: Run, step_index: int, **changes: Any) -> Run:
-    steps = tuple(replace(step, **changes) if step.step_index == step_index else step for step in run.steps)
-    return replace(run, steps=steps)
+def _with_step(run: Run, step_index: int, changed: Mapping[str, Any], **of_run: Any) -> Run:
+    steps = tuple([step._replace(**changed) if step.step_index == step_index else step for step in run.steps])
+    return run._replace(steps=steps, **of_run)

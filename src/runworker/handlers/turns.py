@@ -57,10 +57,10 @@ def in_turn_for_step(run: Run, step_index: int) -> None:
 
 def in_turn_to_advance(run: Run, target: int) -> None:
     """Whether `target` is the planned step after the current one; waits for the one before it."""
-    _planned(run, target)
+    planned = _planned(run, target)
     if target <= run.current_step_index:
         raise _passed(run, target)
-    before = max(index for index in run.planned if index < target)
+    before = planned[planned.index(target) - 1]
     if before != run.current_step_index:
         raise before_its_turn(run, f"step {before}", before)
 
@@ -80,11 +80,14 @@ def must_be_running(run: Run) -> None:
         raise Rejected(Code.RUN_ON_HOLD, f"run {run.id} is on HOLD: {run.status_reason or 'no reason recorded'}")
 
 
-def _planned(run: Run, step_index: int) -> None:
-    if step_index not in run.planned:
+def _planned(run: Run, step_index: int) -> tuple[int, ...]:
+    """The steps of the plan, of which this has to be one."""
+    planned = run.planned
+    if step_index not in planned:
         raise Rejected(
-            Code.STEP_NOT_PLANNED, f"the plan of run {run.id} has no step {step_index}; it has {list(run.planned)}"
+            Code.STEP_NOT_PLANNED, f"the plan of run {run.id} has no step {step_index}; it has {list(planned)}"
         )
+    return planned
 
 
 def _passed(run: Run, step_index: int) -> Rejected:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Identity, Index, LargeBinary, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from runworker.models.base import Base
+from runworker.models.base import GROWING, Base
 
 
 class AuditEvent(Base):
@@ -19,7 +19,7 @@ class AuditEvent(Base):
     """
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index("idx_audit_events_entity", "entity_id", "id"),)
+    __table_args__ = (Index("idx_audit_events_entity", "entity_id", "id"), {"postgresql_with": GROWING})
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -18,6 +18,12 @@ NAMING_CONVENTION = {
 }
 """Constraint names are an interface: the engine translates them into rejection codes."""
 
+CHANGED_OFTEN = {"autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.02"}
+"""Storage of tables that change with every command: room for HOT updates is made often, and plans keep up."""
+
+GROWING = {"autovacuum_vacuum_insert_scale_factor": "0.05"}
+"""Storage of tables that only grow: rows are frozen some at a time, and not all at once one day."""
+
 
 class Base(DeclarativeBase):
     """Declarative base of all tables. Times are timestamptz in UTC, documents are JSONB."""

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from runworker.models.base import Base, one_of
+from runworker.models.base import CHANGED_OFTEN, GROWING, Base, one_of
 from runworker.states import CommandStatus
 
 
@@ -36,6 +36,9 @@ class CommandRecord(Base):
         Index("idx_commands_expires_at", "expires_at", postgresql_where=text("status = 'WAITING'")),
         Index("idx_commands_queued", "received_at", postgresql_where=text("status = 'QUEUED'")),
         Index("idx_commands_run_id", "run_id"),
+        Index("idx_commands_lot_id", "lot_id", postgresql_where=text("run_id IS NULL AND lot_id IS NOT NULL")),
+        Index("idx_commands_decided_at", "decided_at", postgresql_where=text("decided_at IS NOT NULL")),
+        {"postgresql_with": {**CHANGED_OFTEN, **GROWING}},
     )
 
     idempotency_key: Mapped[UUID] = mapped_column(primary_key=True)

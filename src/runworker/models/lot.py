@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, Numeric, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from runworker.models.base import Base, CreatedAt, UuidKey, one_of
+from runworker.models.base import CHANGED_OFTEN, Base, CreatedAt, UuidKey, one_of
 from runworker.states import LotStatus, LotType
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Lot(Base):
         Index("idx_lots_step_index", "step_index"),
         Index("idx_lots_status", "status"),
         Index("idx_lots_production_run", "production_run_id"),
+        {"postgresql_with": CHANGED_OFTEN},
     )
 
     id: Mapped[UuidKey]
@@ -93,6 +94,8 @@ class LotGenealogy(Base):
     child_lot_id: Mapped[UUID] = mapped_column(ForeignKey("lots.id"))
     quantity_used_kg: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     linked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    command_key: Mapped[UUID | None]
+    """The command that wrote this row; NULL when it was written by hand."""
 
     parent: Mapped["Lot"] = relationship(foreign_keys=[parent_lot_id], back_populates="child_links")
     child: Mapped["Lot"] = relationship(foreign_keys=[child_lot_id], back_populates="parent_links")

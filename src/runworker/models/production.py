@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from runworker.models.base import Base, UuidKey, one_of
+from runworker.models.base import CHANGED_OFTEN, Base, UuidKey, one_of
 from runworker.states import RunStatus
 
 if TYPE_CHECKING:
@@ -91,8 +91,9 @@ class ProductionRun(Base):
         UniqueConstraint("idempotency_key", name="uq_production_runs_idempotency_key"),
         Index("idx_production_runs_flow_version", "flow_version_id"),
         Index("idx_production_runs_status", "status"),
+        Index("idx_production_runs_ended_at", "ended_at", postgresql_where=text("status IN ('COMPLETED', 'ABORTED')")),
         # The row is updated at every step; room on the page keeps those updates near.
-        {"postgresql_with": {"fillfactor": "70"}},
+        {"postgresql_with": {"fillfactor": "70", **CHANGED_OFTEN}},
     )
 
     id: Mapped[UuidKey]

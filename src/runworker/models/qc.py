@@ -51,6 +51,8 @@ class QCDecision(Base):
     temperature_c: Mapped[Decimal | None] = mapped_column(Numeric(5, 1))
     digital_signature: Mapped[str | None]
     decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    command_key: Mapped[UUID | None]
+    """The command that wrote this row; NULL when it was written by hand."""
 
     lot: Mapped["Lot"] = relationship(back_populates="qc_decisions")
     qc_gate: Mapped["QCGate | None"] = relationship(back_populates="qc_decisions")

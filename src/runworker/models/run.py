@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from runworker.models.base import Base, CreatedAt, UuidKey, one_of
+from runworker.models.base import CHANGED_OFTEN, Base, CreatedAt, UuidKey, one_of
 from runworker.states import StepExecutionStatus
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class RunStepExecution(Base):
         ),
         Index("idx_run_step_executions_run", "run_id"),
         Index("idx_run_step_executions_status", "status"),
+        {"postgresql_with": CHANGED_OFTEN},
     )
 
     id: Mapped[UuidKey]

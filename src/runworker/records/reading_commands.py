@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import Connection, Row, and_, or_, select
 
 from runworker.models import CommandRecord
 from runworker.records.reading_audit import THE_RUN
@@ -32,7 +32,8 @@ def read_commands(
         select(CommandRecord.__table__).where(
             or_(
                 CommandRecord.run_id == run_id,
-                CommandRecord.lot_id.in_(lots),
+                # Where a command about a lot names no run, it was refused: see the index on lot_id.
+                and_(CommandRecord.run_id.is_(None), CommandRecord.lot_id.in_(lots)),
                 CommandRecord.idempotency_key.in_(list(took_effect)),
             )
         )

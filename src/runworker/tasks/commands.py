@@ -30,6 +30,7 @@ class RunworkerTask(Task):
 
     abstract = True
     typing = False
+    Request = "runworker.tasks.requests:Request"
 
     def __call__(self, /, *args: Any, **fields: Any) -> Any:
         """Run. Celery's own would take a field called `self` for its first parameter and lose the message."""
@@ -77,7 +78,26 @@ class RunworkerTask(Task):
         )
 
 
-class CommandTask(RunworkerTask):
+class BatchedTask(RunworkerTask):
+    """A task whose messages are applied together with others that wait. By itself it does the same for one."""
+
+    abstract = True
+    Strategy = "runworker.tasks.strategy:batched"
+
+    def read(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Command]:
+        """The commands that a message asks for. Raises InvalidMessage where one of them cannot be read."""
+        raise AssertionError("every batched task says how it is read")
+
+    def told_at(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
+        """Task ids by key, under which late verdicts are told."""
+        raise AssertionError("every batched task says where late verdicts are told")
+
+    def answer(self, verdicts: Sequence[Verdict]) -> Any:
+        """The result for the sender."""
+        raise AssertionError("every batched task says how it answers")
+
+
+class CommandTask(BatchedTask):
     """One command a message."""
 
     abstract = True
@@ -86,21 +106,46 @@ class CommandTask(RunworkerTask):
         self.name = f"runworker.{command}"
         self._command = command
 
+    def read(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Command]:
+        """The one command."""
+        _keywords_only(args)
+        return [parse(self._command, fields)]
+
+    def told_at(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
+        """The message's own task id."""
+        return {command.idempotency_key: task_id for command in commands}
+
+    def answer(self, verdicts: Sequence[Verdict]) -> Wire:
+        """The one verdict."""
+        [verdict] = verdicts
+        return verdict.as_dict()
+
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Wire:
         """Apply the command."""
         try:
-            _keywords_only(args)
-            command = parse(self._command, fields)
+            commands = self.read(args, fields)
         except InvalidMessage as error:
             return self.refuse(error, self._command, fields, args).as_dict()
-        [verdict] = self.app.engine.apply([command], {command.idempotency_key: self.request.id})
-        return verdict.as_dict()
+        return self.answer(self.app.engine.apply(commands, self.told_at(self.request.id, commands)))
 
 
-class ApplyTask(RunworkerTask):
+class ApplyTask(BatchedTask):
     """Many commands a message, applied in their order; a verdict for each."""
 
     name = "runworker.apply"
+
+    def read(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Command]:
+        """All commands of the message."""
+        _keywords_only(args)
+        return [_parsed(item) for item in _listed(fields, "commands")]
+
+    def told_at(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
+        """They have no message of their own: where a client that uses keys as task ids will look."""
+        return {command.idempotency_key: str(command.idempotency_key) for command in commands}
+
+    def answer(self, verdicts: Sequence[Verdict]) -> list[Wire]:
+        """A verdict for each, in their order."""
+        return [verdict.as_dict() for verdict in verdicts]
 
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Wire] | Wire:
         """Apply the commands that can be read; refuse the others one by one."""
@@ -111,19 +156,15 @@ class ApplyTask(RunworkerTask):
             return self.refuse(error, "apply", fields, args).as_dict()
         read = [self._read(item) for item in items]
         commands = [command for command in read if isinstance(command, Command)]
-        # They have no message of their own: a late verdict goes where a client that uses keys as task ids will look.
-        own_ids = {command.idempotency_key: str(command.idempotency_key) for command in commands}
-        verdicts = iter(self.app.engine.apply(commands, own_ids)) if commands else iter(())
+        told_at = self.told_at(self.request.id, commands)
+        verdicts = iter(self.app.engine.apply(commands, told_at)) if commands else iter(())
         return [(entry if isinstance(entry, Verdict) else next(verdicts)).as_dict() for entry in read]
 
     def _read(self, item: object) -> Command | Verdict:
-        if not isinstance(item, dict):
-            item = {"command": item}
-        fields = {name: value for name, value in item.items() if name != "command"}
         try:
-            return parse(item.get("command"), fields)
+            return _parsed(item)
         except InvalidMessage as error:
-            return self.refuse(error, item.get("command"), fields)
+            return self.refuse(error, *_name_and_fields(item))
 
 
 class VerdictsTask(RunworkerTask):
@@ -157,6 +198,16 @@ def _keywords_only(args: Sequence[Any]) -> None:
         raise InvalidMessage(
             Code.POSITIONAL_ARGUMENTS, f"expected keyword arguments only, got {len(args)} positional as well"
         )
+
+
+def _name_and_fields(item: object) -> tuple[object, dict[str, Any]]:
+    if not isinstance(item, dict):
+        return item, {}
+    return item.get("command"), {name: value for name, value in item.items() if name != "command"}
+
+
+def _parsed(item: object) -> Command:
+    return parse(*_name_and_fields(item))
 
 
 def _listed(fields: Mapping[str, Any], name: str) -> list[Any]:

@@ -16,13 +16,30 @@ from runworker.engine.dead_letters import Letter
 from runworker.errors import Code, InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.admission import admit, is_storable, name_and_id
+from runworker.tasks.batches import Batches
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
 
 class Consumer(StockConsumer):
-    """Celery's consumer, but nothing unreadable is lost, and nothing unreadable ends the worker."""
+    """Celery's consumer, but nothing unreadable is lost, and nothing unreadable ends the worker.
+
+    batches: what `tasks.strategy` puts requests into; None where batches have one command each.
+    """
+
+    def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
+        size, pool = options["app"].settings.batch_size, options["pool"]
+        self.batches = Batches(self, size, on_task_request) if size > 1 else None
+        if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
+            options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
+        super().__init__(on_task_request, **options)
+
+    def on_close(self) -> None:
+        """The connection is lost: what it delivered and nobody has begun comes again."""
+        if self.batches is not None:
+            self.batches.forget()
+        super().on_close()
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         """Celery's own handler behind a look at each message."""

@@ -1,14 +1,15 @@
 """Upkeep beside the pool: what has to happen although no message asks for it.
 
 A thread of the worker's main process takes in commands that upstreams put into the ledger, expires what waited too
-long, archives old runs, seals the audit trail and moves unreadable items to dead_letters. It needs PostgreSQL only:
-with Redis gone, commands in the ledger are still applied. Every worker does this; the database sees to it that once is
-enough.
+long, archives old runs, forgets old commands, seals the audit trail and moves unreadable items to dead_letters. It
+needs PostgreSQL only: with Redis gone, commands in the ledger are still applied. Every worker does this; the database
+sees to it that once is enough.
 """
 
 import threading
+import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import bootsteps
@@ -18,6 +19,7 @@ from redis.exceptions import RedisError
 from runworker.engine.archiving import archive_finished_runs
 from runworker.engine.dead_letters import Letter
 from runworker.engine.failures import is_passing
+from runworker.engine.pruning import CHUNK, prune_commands
 from runworker.engine.sealing import seal
 from runworker.errors import Code, Unavailable
 from runworker.transport import UNREADABLE
@@ -26,6 +28,12 @@ _log = structlog.get_logger(__name__)
 
 _AWAY = (Unavailable, RedisError, BrokerError, OSError)
 """Ways in which PostgreSQL or the broker say that they are not there."""
+
+PRUNE_CHUNKS: Final = 10
+"""Chunks of the ledger forgotten in one round at most."""
+
+PRUNE_PAUSE_SECONDS: Final = 60.0
+"""Between two looks for commands to forget, once none was left. Old commands of runs never finished are passed over."""
 
 
 class Upkeep(bootsteps.StartStopStep):
@@ -37,6 +45,7 @@ class Upkeep(bootsteps.StartStopStep):
         self._app = worker.app
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._prune_again = time.monotonic()
 
     def start(self, worker: Any) -> None:
         """Begin."""
@@ -53,7 +62,7 @@ class Upkeep(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while not self._stopping.wait(self._app.settings.sweep_seconds):
-            for duty in (self._app.engine.sweep, self._archive, self._seal, self._collect_unreadable):
+            for duty in (self._app.engine.sweep, self._archive, self._prune, self._seal, self._collect_unreadable):
                 try:
                     duty()
                 except Exception as error:
@@ -65,6 +74,16 @@ class Upkeep(bootsteps.StartStopStep):
     def _archive(self) -> None:
         retention = timedelta(days=self._app.settings.archive_after_days)
         archive_finished_runs(self._app.engine.database, retention)
+
+    def _prune(self) -> None:
+        """Forget some chunks, and go on next round where more is left; else look again some time later."""
+        # Until a run may be archived, its commands stay anyway: they need not be looked at.
+        days = max(self._app.settings.ledger_keep_days, self._app.settings.archive_after_days)
+        chunks = 0
+        while chunks < PRUNE_CHUNKS and time.monotonic() >= self._prune_again and not self._stopping.is_set():
+            chunks += 1
+            if prune_commands(self._app.engine.database, timedelta(days=days)) < CHUNK:
+                self._prune_again = time.monotonic() + PRUNE_PAUSE_SECONDS
 
     def _seal(self) -> None:
         seal(self._app.engine.database)

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from celery import Celery, bootsteps, states
+from celery import Celery, bootsteps
 from kombu.entity import Queue
 
 from runworker.config import Settings
 from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
+from runworker.tasks.results import success
 from runworker.transport import reliable, require_tested_kombu
 from runworker.verdicts import Verdict
 
@@ -42,14 +43,7 @@ class WorkerApp(Celery):
         backend = self.backend
         for task_id, verdict in verdicts.items():
             # Not `store_result`: to Celery a WAITING verdict is a success already, and a success stays as it is.
-            meta = {
-                "task_id": task_id,
-                "status": states.SUCCESS,
-                "result": verdict.as_dict(),
-                "traceback": None,
-                "children": [],
-                "date_done": self.now().isoformat(),
-            }
+            meta = success(task_id, verdict.as_dict(), self.now().isoformat())
             backend.set(backend.get_key_for_task(task_id), backend.encode(meta), max_retries=1)
 
     def _forget_engine(self) -> None:
@@ -110,7 +104,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         "task_send_sent_event": True,
         "worker_send_task_events": True,
-        "worker_prefetch_multiplier": 4,
+        "worker_prefetch_multiplier": max(4, 2 * settings.batch_size),
         "worker_soft_shutdown_timeout": 10.0,
         "worker_enable_soft_shutdown_on_idle": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -37,6 +37,12 @@ UPDATE commands SET status = 'EXPIRED', verdict = '{}', decided_at = now() WHERE
 -- refused: guard_commands_move (back to QUEUED)
 UPDATE commands SET status = 'QUEUED', expires_at = NULL WHERE status = 'WAITING';
 
+-- refused: guard_commands_kept (for less than a day)
+SELECT prune_commands('23 hours 59 minutes', 10);
+
+-- refused: guard_commands_kept (nobody says how long)
+SELECT prune_commands(NULL, 10);
+
 -- refused: guard_commands_truncate
 TRUNCATE commands;
 

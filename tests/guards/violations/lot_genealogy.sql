@@ -92,6 +92,10 @@ VALUES (md5('at buda')::uuid, md5('at pest')::uuid, 1);
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('put away')::uuid, md5('DEB-2')::uuid, 1);
 
+-- refused: guard_lot_genealogy_finished
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('RAW-2')::uuid, md5('packed')::uuid, 1);
+
 -- refused: guard_lot_genealogy_cycle (two lots whose steps nobody knows)
 INSERT INTO lots (id, lot_code, status, weight_kg)
 SELECT md5(code)::uuid, code, 'QUARANTINE', 10 FROM unnest(ARRAY['a', 'b']) AS code;

@@ -17,6 +17,15 @@ UPDATE lots SET status_reason = repeat('x', 701) WHERE lot_code = 'RAW-1';
 -- refused: guard_lots_insert
 INSERT INTO lots (lot_code, status) VALUES ('new', 'RELEASED');
 
+-- refused: guard_lots_finished_run (COMPLETED)
+INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('completed')::uuid);
+
+-- refused: guard_lots_finished_run (ABORTED)
+INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('aborted')::uuid);
+
+-- refused: guard_lots_finished_run (ARCHIVED)
+INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('archived')::uuid);
+
 -- refused: guard_lots_move
 UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-1';
 
@@ -94,7 +103,19 @@ UPDATE lots SET status = 'REJECTED', weight_kg = 11 WHERE lot_code = 'on hold';
 UPDATE lots SET step_index = 9 WHERE lot_code = 'RAW-2';
 
 -- refused: guard_lots_linked (SKU of a child)
-UPDATE lots SET sku_type = NULL WHERE lot_code = 'SHIP-2';
+UPDATE lots SET sku_type = '30' WHERE lot_code = 'SHIP-2';
+
+-- refused: guard_lots_linked (step of a child, together with a SKU that it may lose)
+UPDATE lots SET sku_type = NULL, step_index = 9 WHERE lot_code = 'SHIP-2';
+
+-- refused: guard_lots_linked (SKU of a pallet that has one)
+UPDATE lots SET sku_type = NULL WHERE lot_code = 'PAL-2';
+
+-- refused: guard_lots_linked (SKU of a pallet that had none, against its parent)
+INSERT INTO lots (id, lot_code, lot_type, step_index) VALUES (md5('new')::uuid, 'new', 'PAL', 9);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW30-2')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET sku_type = '15' WHERE lot_code = 'new';
 
 -- refused: guard_lots_taken
 UPDATE lots SET weight_kg = 2.49 WHERE lot_code = 'RAW-2';

@@ -1,0 +1,94 @@
+"""Years of work: plants whose ledger has a million and five million commands in it, and what that costs.
+
+Rows are made inside PostgreSQL, past triggers and foreign keys: a command with payload and verdict, an audit event of
+its run, and for every ten commands an archived run with its eleven steps. Keys are spread evenly over all UUIDs, as
+random ones are, but come in order, so that they are written in minutes. They look a few hours old and sealed: nothing
+that workers do beside the queue (archiving, sealing, pruning) has anything to do with them.
+"""
+
+from typing import Final
+
+import psycopg
+from sqlalchemy import make_url
+
+from benchmarks.contest import Screen
+from benchmarks.ground import Ground, Plant
+
+SIZES: Final = (0, 1_000_000, 5_000_000)
+PORTION: Final = 250_000
+COMMANDS_A_RUN: Final = 10
+
+_ID: Final = (
+    "(lpad(to_hex(({number})::bigint * 4294967296 / {total}), 8, '0') || substr(md5('{kind}' || {number}), 9))::uuid"
+)
+_RUNS: Final = """
+    INSERT INTO production_runs (id, run_code, flow_version_id, operator_id, started_by, status, current_step_index,
+                                 started_at, completed_at, ended_at, idempotency_key, command_key)
+    SELECT {run}, 'RUN-20200101-PAST-' || lpad(i::text, 8, '0'), %(version)s, %(user)s, %(user)s, 'ARCHIVED', 10,
+           now() - interval '40 days', now() - interval '40 days', now() - interval '40 days', {run}, {run}
+    FROM generate_series(%(first)s / 10, %(last)s / 10) AS i
+"""
+_STEPS: Final = """
+    INSERT INTO run_step_executions (id, run_id, step_index, node_id, status, started_at, completed_at, operator_id,
+                                     command_key)
+    SELECT gen_random_uuid(), {run}, step, 'node-' || step, 'COMPLETED', now() - interval '40 days',
+           now() - interval '40 days', %(user)s, {run}
+    FROM generate_series(%(first)s / 10, %(last)s / 10) AS i, generate_series(0, 10) AS step
+"""
+_COMMANDS: Final = """
+    INSERT INTO commands (idempotency_key, command, payload, payload_sha256, issued_by, status, run_id, verdict,
+                          task_id, received_at, decided_at, deliveries)
+    SELECT {key}, 'advance_step',
+           jsonb_build_object('run_id', {run_of_key}, 'issued_by', %(user)s, 'to_step_index', 1 + i %% 10),
+           sha256(i::text::bytea), %(user)s, 'APPLIED', {run_of_key},
+           jsonb_build_object('status', 'APPLIED', 'command', 'advance_step', 'idempotency_key', {key}, 'run_id',
+               {run_of_key}, 'replayed', false, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'run_status', 'RUNNING',
+               'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s),
+           {key}::text, now() - interval '6 hours', now() - interval '6 hours', 1
+    FROM generate_series(%(first)s, %(last)s) AS i
+"""
+_EVENTS: Final = """
+    INSERT INTO audit_events (at, entity, entity_id, operation, before, after, command_key, command, actor, db_user,
+                              xact_id)
+    SELECT now() - interval '6 hours', 'production_runs', {run_of_key}, 'UPDATE',
+           jsonb_build_object('id', {run_of_key}, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'status', 'RUNNING',
+               'current_step_index', i %% 10, 'flow_version_id', %(version)s, 'operator_id', %(user)s),
+           jsonb_build_object('id', {run_of_key}, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'status', 'RUNNING',
+               'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s, 'operator_id', %(user)s),
+           {key}, 'advance_step', %(user)s, 'bench', 3
+    FROM generate_series(%(first)s, %(last)s) AS i
+"""
+_SEAL: Final = """
+    INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+    SELECT min(id), max(id), count(*), sha256('before'), sha256('history') FROM audit_events
+"""
+_TABLES: Final = ("production_runs", "run_step_executions", "commands", "audit_events")
+
+
+def aged(place: Ground, mould: Plant, commands: int, screen: Screen) -> Plant:
+    """A copy of a plant with so many commands behind it. Needs a superuser, as embedded servers have."""
+    plant = place.copy(mould, f"history_{commands}")
+    url = make_url(plant.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Foreign keys are triggers too: what is made here keeps them anyway.
+        connection.execute("SET session_replication_role = replica")
+        for first in range(0, commands, PORTION):
+            last = min(first + PORTION, commands) - 1
+            for statement in _statements(commands):
+                given = {"first": first, "last": last, "user": plant.manager, "version": plant.flow_version_id}
+                connection.execute(statement, given)
+            screen.show(f"rows of {commands // 1_000_000} million", last + 1, commands)
+        if commands:
+            connection.execute(_SEAL)
+        connection.execute(f"VACUUM ANALYZE {', '.join(_TABLES)}")
+        connection.execute("CHECKPOINT")
+    return plant
+
+
+def _statements(total: int) -> list[str]:
+    names = {
+        "key": _ID.format(number="i", total=total, kind="key"),
+        "run": _ID.format(number="i", total=-(-total // COMMANDS_A_RUN), kind="run"),
+        "run_of_key": _ID.format(number="i / 10", total=-(-total // COMMANDS_A_RUN), kind="run"),
+    }
+    return [statement.format(**names) for statement in (_RUNS, _STEPS, _COMMANDS, _EVENTS)]

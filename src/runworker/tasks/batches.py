@@ -1,0 +1,136 @@
+"""Batches: what waits is applied together, in one transaction, as soon as a pool process is free.
+
+There is no timer and no size to be reached. While one batch is at work the next one gathers: of one message where there
+is little to do, of `RUNWORKER_BATCH_SIZE` commands where there is much.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from billiard.einfo import ExceptionInfo
+from celery.worker import state
+
+from runworker.tasks.batch_work import apply_together
+from runworker.tasks.requests import Outcome, Request
+
+_log = structlog.get_logger(__name__)
+
+_MOMENT: Final = 0.001
+"""Seconds after which the event loop looks again. It may sleep on acknowledgements that came out of a callback."""
+
+
+class _Batch:
+    """Requests that are at work together. begun: whether a pool process has taken them."""
+
+    def __init__(self, requests: list[Request]) -> None:
+        self.requests = requests
+        self.begun = False
+
+
+class Batches:
+    """The requests of one worker that wait for their batch, and the batches at work: one a pool process at most.
+
+    size: commands of a batch at most; a message that carries more is a batch by itself. send_alone: the way of one
+    request to the pool. Lives in the thread of the event loop. Whatever waits here is unacknowledged: it may be
+    forgotten at any moment, and comes back to the queue.
+    """
+
+    def __init__(self, consumer: Any, size: int, send_alone: Callable[[Request], None]) -> None:
+        self._consumer = consumer
+        self.size = size
+        self._send_alone = send_alone
+        self._waiting: deque[Request] = deque()
+        self._working: set[_Batch] = set()
+        self._due = False
+
+    def join(self, request: Request) -> None:
+        """Take in a request that is due."""
+        if request.stands_alone:
+            self._send_alone(request)
+            return
+        self._waiting.append(request)
+        self._begin_soon()
+
+    def forget(self) -> None:
+        """Let go of all that no pool process has begun: the connection is gone, and the broker delivers it again."""
+        self._waiting.clear()
+        self._working = {batch for batch in self._working if batch.begun}
+        self._due = False
+
+    def _begin_soon(self) -> None:
+        """Begin when all that the event loop has at hand is taken in. Without an event loop: now."""
+        if self._consumer.hub is None:
+            self._begin()
+        elif not self._due:
+            self._due = True
+            self._consumer.hub.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._due = False
+        state.maybe_shutdown()  # nothing is begun any more; what waits goes back
+        while self._waiting and len(self._working) < self._consumer.pool.num_processes:
+            if requests := self._next():
+                self._start(requests)
+        if self._consumer.hub is not None:
+            self._consumer.hub.call_later(_MOMENT, _nothing)
+
+    def _next(self) -> list[Request]:
+        """The requests of the next batch, in the order in which they came. Discards what was revoked or has expired."""
+        requests: list[Request] = []
+        commands = 0
+        while self._waiting and (not requests or commands + self._waiting[0].commands <= self.size):
+            request = self._waiting.popleft()
+            if not request.revoked():
+                requests.append(request)
+                commands += request.commands
+        return requests
+
+    def _start(self, requests: list[Request]) -> None:
+        batch = _Batch(requests)
+        self._working.add(batch)
+        self._consumer.pool.apply_async(
+            apply_together,
+            args=([request.parcel() for request in requests],),
+            accept_callback=partial(self._accepted, batch),
+            callback=partial(self._done, batch),
+            error_callback=partial(self._failed, batch),
+        )
+
+    def _accepted(self, batch: _Batch, pid: int, at: float) -> None:
+        batch.begun = True
+        for request in batch.requests:
+            request.on_accepted(pid, at)
+
+    def _done(self, batch: _Batch, outcomes: list[Outcome] | ExceptionInfo) -> None:
+        if isinstance(outcomes, ExceptionInfo):  # so do pools without processes tell of an interruption
+            self._failed(batch, outcomes)
+            return
+        self._leave(batch)
+        for request, outcome in zip(batch.requests, outcomes, strict=True):
+            request.conclude(outcome)
+
+    def _failed(self, batch: _Batch, error: ExceptionInfo) -> None:
+        """The pool process is gone: killed, out of memory, over its time limit. One message may have done that.
+
+        Each goes to the pool by itself now, the standard way. None was acknowledged.
+        """
+        self._leave(batch)
+        left = [request for request in batch.requests if not request.is_over]
+        if left:
+            _log.warning("batch.lost", messages=len(left), error=str(error.exception))
+        for request in left:
+            state.active_requests.discard(request)
+            state.task_reserved(request)
+            self._send_alone(request)
+
+    def _leave(self, batch: _Batch) -> None:
+        self._working.discard(batch)
+        if self._waiting:
+            self._begin_soon()
+
+
+def _nothing() -> None:
+    return
