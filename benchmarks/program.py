@@ -18,7 +18,7 @@ from benchmarks.workload import Workload
 from runworker.config import Settings
 from runworker.errors import ConfigurationError
 
-QUICK: Final = Pace(rounds=3, seconds=1.5, least=400, most=20_000)
+QUICK: Final = Pace(rounds=3, seconds=1.2, least=400, most=20_000, latency_seconds=3.0)
 FULL: Final = Pace(rounds=3, seconds=4.0, least=1000, most=60_000)
 
 NO_EVENTS: Final = {"worker_send_task_events": False}

@@ -52,7 +52,7 @@ class Work:
 
 def shape(commands: int) -> tuple[int, int]:
     """How many runs, and how many advances of each, make about so many commands. Up to four may share the runs."""
-    runs = max(LEAST_RUNS, commands // STEPS // 4 * 4)
+    runs = min(max(LEAST_RUNS, commands // STEPS // 4 * 4), -(-commands // 4) * 4)
     return runs, max(1, min(STEPS, round(commands / runs)))
 
 

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         None, description="Redis or Valkey; without it the running embedded servers are used"
     )
     result_backend_url: BrokerUrl | None = Field(None, description="where verdicts are put; default: broker_url")
+    sentinel_master: str = Field(
+        "mymaster", min_length=1, max_length=100, description="what Sentinel calls the server; for sentinel:// URLs"
+    )
+    reliable_transport: bool = Field(
+        True, description="take messages in one step that cannot lose any; false: kombu's own transport"
+    )
     data_dir: Path | None = Field(
         None, description="directory of the embedded servers; default: the user's data directory"
     )

@@ -232,8 +232,14 @@ def test_one_that_fails_and_one_that_cannot_be_read_among_ninety_nine(one: Crew)
     one.wait_until_idle()
 
 
+def at_work(crew: Crew, sent: Sequence[AsyncResult]) -> list[dict[str, Any]]:
+    """Those of the tasks that the worker has begun."""
+    (worker,) = crew.workers
+    answers = crew.upstream.control.inspect(destination=[worker.name]).active() or {}
+    return [task for task in answers.get(worker.name, ()) if task["id"] in {result.id for result in sent}]
+
+
 def test_a_pool_process_that_dies_with_a_batch(one: Crew) -> None:
-    (worker,) = one.workers
     run = started(one)
     with ExitStack() as lock:
         with gathering(one):
@@ -243,16 +249,7 @@ def test_a_pool_process_that_dies_with_a_batch(one: Crew) -> None:
                 *(one.send("start_run") for _ in range(5)),
             ]
             in_hand(one, 6)
-        active = eventually(
-            lambda: [
-                task
-                for task in (one.upstream.control.inspect(destination=[worker.name]).active() or {}).get(
-                    worker.name, ()
-                )
-                if task["id"] in {result.id for result in sent}
-            ],
-            "the batch at work",
-        )
+        active = eventually(lambda: at_work(one, sent), "the batch at work")
         assert len(active) == len(sent)
         (process,) = {task["worker_pid"] for task in active}
         os.kill(process, signal.SIGKILL)

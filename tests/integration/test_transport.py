@@ -1,51 +1,19 @@
 """The transport on a real broker: what is no message is put aside, what is one is never lost on its way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from kombu import Connection, Consumer, Queue
 from kombu.transport.virtual import Channel
 from redis import Redis
-from tests.envelopes import message
-
-from runworker.transport import UNREADABLE
+from tests.broker import ASIDE, QUEUE, consumed, sound
 
 pytestmark = pytest.mark.timeout(60)
-
-QUEUE = "celery"
-ASIDE = QUEUE + UNREADABLE
-
-
-@pytest.fixture
-def redis(broker_url: str) -> Iterator[Redis]:
-    with Redis.from_url(broker_url) as client:
-        yield client
-
-
-@pytest.fixture
-def channel(broker_url: str) -> Iterator[Channel]:
-    with Connection(broker_url, transport="runworker.transport:Transport") as connection:
-        yield connection.default_channel
-
-
-def sound(**properties: Any) -> bytes:
-    return message({"idempotency_key": str(uuid4())}, properties=properties).content
 
 
 def popped(channel: Channel, count: int) -> list[Any]:
     """Messages as `basic_get` gives them."""
     return [channel.basic_get(QUEUE) for _ in range(count)]
-
-
-def consumed(channel: Channel, count: int) -> list[Any]:
-    """Messages as a consumer gets them."""
-    found: list[Any] = []
-    with Consumer(channel, [Queue(QUEUE)], on_message=found.append):
-        while len(found) < count:
-            channel.connection.client.drain_events(timeout=120)
-    return found
 
 
 both_ways = pytest.mark.parametrize("taken", [popped, consumed])

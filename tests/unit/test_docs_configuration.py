@@ -30,13 +30,15 @@ def allowed(name: str) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "pattern" in schema:
         return f"`{schema['pattern']}`"
+    if schema["type"] == "boolean":
+        return "`true`, `false`"
     if schema["type"] == "string":
         return f"{schema['minLength']} to {schema['maxLength']} characters"
     return f"{schema['minimum']} to {schema['maximum']}"
 
 
 def shown(value: Any) -> str:
-    return "none" if value is None else f"`{value}`"
+    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 EXPECTED = [

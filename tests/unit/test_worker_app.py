@@ -44,19 +44,30 @@ def test_celery_knows_every_setting_that_it_is_given() -> None:
 
 def test_broker_and_results_are_where_the_settings_say() -> None:
     given = celery_settings(settings())
-    assert (given["broker_url"], given["result_backend"]) == (BROKER, BROKER)
+    assert (given["broker_url"], given["result_backend"]) == (f"runworker-{BROKER}", BROKER)
     elsewhere = celery_settings(settings(result_backend_url="redis://results/1"))
-    assert (elsewhere["broker_url"], elsewhere["result_backend"]) == (BROKER, "redis://results/1")
+    assert (elsewhere["broker_url"], elsewhere["result_backend"]) == (f"runworker-{BROKER}", "redis://results/1")
 
 
-@pytest.mark.parametrize("scheme", ["redis", "rediss"])
-def test_redis_is_spoken_to_through_our_transport(scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
+def test_the_broker_is_spoken_to_through_our_transport(scheme: str) -> None:
     given = celery_settings(settings(broker_url=f"{scheme}://broker/0"))
-    assert given["broker_transport"] == "runworker.transport:Transport"
+    assert given["broker_url"] == f"runworker-{scheme}://broker/0"
 
 
-def test_sentinel_keeps_its_own_transport() -> None:
-    assert celery_settings(settings(broker_url="sentinel://broker:26379/0"))["broker_transport"] is None
+def test_so_is_each_broker_that_may_take_over() -> None:
+    given = celery_settings(settings(broker_url="sentinel://one:26379/0;sentinel://two:26379/0"))
+    assert given["broker_url"] == "runworker-sentinel://one:26379/0;runworker-sentinel://two:26379/0"
+
+
+def test_a_setting_turns_our_transport_off() -> None:
+    assert celery_settings(settings(reliable_transport=False))["broker_url"] == BROKER
+
+
+def test_sentinel_is_told_whom_to_name() -> None:
+    given = celery_settings(settings(broker_url="sentinel://broker:26379/0", sentinel_master="plant"))
+    for options in ("broker_transport_options", "result_backend_transport_options"):
+        assert given[options]["master_name"] == "plant"
 
 
 def test_one_visibility_timeout_holds_everywhere() -> None:
@@ -82,7 +93,7 @@ def test_a_message_is_acknowledged_late_and_given_back_by_who_dies() -> None:
 
 
 def test_the_application_takes_its_settings_from_the_environment(app: WorkerApp) -> None:
-    assert app.conf.broker_url == BROKER
+    assert app.conf.broker_url == f"runworker-{BROKER}"
     assert app.conf.task_default_queue == "plant"
     assert [queue.name for queue in app.amqp.queues.values()] == ["plant"]
 

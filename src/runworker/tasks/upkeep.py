@@ -90,9 +90,12 @@ class Upkeep(bootsteps.StartStopStep):
 
     def _collect_unreadable(self) -> None:
         """Move items that the transport put aside. Each is removed only when it is kept."""
-        queue = self._app.settings.queue + UNREADABLE
         with self._app.connection_for_read() as connection:
-            client = connection.default_channel.client
+            channel = connection.default_channel
+            client = channel.client
+            queue = (
+                f"{channel.global_keyprefix}{self._app.settings.queue}{UNREADABLE}"  # kombu adds it to other commands
+            )
             while (item := client.lindex(queue, -1)) is not None:
                 kept = self._app.engine.keep(
                     Letter(

@@ -13,6 +13,7 @@ from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
 from runworker.tasks.results import success
+from runworker.transport import reliable, require_tested_kombu
 from runworker.verdicts import Verdict
 
 
@@ -60,6 +61,8 @@ class ServersKnown(bootsteps.Step):
             raise ConfigurationError(
                 "RUNWORKER_BROKER_URL is not set and no embedded servers are running; set it, or start `runworker up`"
             )
+        if worker.app.settings.reliable_transport:
+            require_tested_kombu()
         ours, in_force = celery_settings(worker.app.settings), worker.app.conf
         told = {name: getattr(in_force, name) for name in ("broker_read_url", "broker_write_url", "result_backend")}
         if told != dict.fromkeys(told, ours["broker_url"]) | {"result_backend": ours["result_backend"]}:
@@ -75,19 +78,18 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     """Celery's settings for these settings. Why each is as it is: docs/decisions/celery-settings.md."""
     broker = settings.broker_url.get_secret_value() if settings.broker_url else None
     backend = settings.result_backend_url.get_secret_value() if settings.result_backend_url else broker
-    visibility = {"visibility_timeout": settings.visibility_timeout_seconds}
+    both = {"visibility_timeout": settings.visibility_timeout_seconds, "master_name": settings.sentinel_master}
     connection = {"socket_keepalive": True, "health_check_interval": 10}
     return {
-        "broker_url": broker,
+        "broker_url": reliable(broker) if broker and settings.reliable_transport else broker,
         "result_backend": backend,
-        "broker_transport": _transport_of(broker),
         "broker_transport_options": {
-            **visibility,
+            **both,
             **connection,
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
         },
-        "result_backend_transport_options": visibility,
+        "result_backend_transport_options": both,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "accept_content": ["json"],
@@ -110,8 +112,3 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_direct": True,
         "timezone": "UTC",
     }
-
-
-def _transport_of(broker: str | None) -> str | None:
-    """Ours for plain Redis; Sentinel keeps kombu's own."""
-    return "runworker.transport:Transport" if broker and broker.startswith(("redis://", "rediss://")) else None

@@ -1,0 +1,13 @@
+"""A Redis transport for kombu that loses nothing: `runworker-redis://`, `runworker-rediss://`, `runworker-sentinel://`.
+
+Same keys and formats as kombu's own, any Celery client or worker beside it. What differs, and why:
+docs/decisions/reliable-transport.md.
+"""
+
+from runworker.transport.envelopes import UNREADABLE, is_deeper
+from runworker.transport.schemes import register, reliable
+from runworker.transport.versions import require_tested_kombu
+
+register()
+
+__all__ = ["UNREADABLE", "is_deeper", "reliable", "require_tested_kombu"]

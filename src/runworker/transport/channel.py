@@ -1,0 +1,238 @@
+"""Channels that take messages in one step, and are told when there are more."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from hashlib import sha1
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+from kombu.transport import redis as stock
+from redis import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from runworker.transport.acknowledging import QoS
+from runworker.transport.envelopes import UNREADABLE, address_of, opened
+from runworker.transport.schemes import PREFIX
+from runworker.transport.scripts import PUT_ASIDE, TAKE
+from runworker.transport.taking import AT_ONCE, Item, Source, Taking
+from runworker.transport.versions import require_fitting_server
+
+_DIGEST = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
+
+
+class Channel(stock.Channel):
+    """kombu's channel, but no message is ever in nobody's hand.
+
+    Where stock kombu sends BRPOP, this sends a script that takes up to a prefetch's worth of messages and notes them as
+    unacknowledged. Nothing there, it waits to be told: the server tells a connection once when what the connection has
+    read is changed (CLIENT TRACKING), and the script has read the lists. `_in_poll` is the connection while it waits,
+    for an answer (`_asked`) or to be told.
+    """
+
+    QoS = QoS
+    _in_poll: Any = None
+    _brpop_sent_at: Any = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._asked: Taking | None = None
+        self._told_since = 0.0
+        self._tells: object = None
+        self._unacknowledged: set[str] = set()
+        super().__init__(*args, **options)
+        try:
+            self._look_at_server()
+        except BaseException:
+            self.close()
+            raise
+
+    @cached_property
+    def server(self) -> Redis:
+        """A client for whole keys: kombu's own one adds the prefix to some of a script's keys and not to others."""
+        return Redis(connection_pool=self.pool)
+
+    @property
+    def unacked(self) -> tuple[str, str]:
+        """Keys of the hash and of the sorted set of what is unacknowledged, as the server knows them."""
+        return self.prefixed(self.unacked_key), self.prefixed(self.unacked_index_key)
+
+    def prefixed(self, key: str) -> str:
+        """A key as the server knows it."""
+        return f"{self.global_keyprefix}{key}"
+
+    def list_of(self, queue: str, message: Any) -> str:
+        """The list of a queue for messages of this priority."""
+        return self.prefixed(self._q_for_pri(queue, self._get_message_priority(message, reverse=False)))
+
+    def flush(self) -> None:
+        """Tell the broker of what was acknowledged."""
+        if isinstance(self.qos, QoS):
+            self.qos.flush()
+
+    def stop_waiting_if_long(self) -> None:
+        """Make the next turn ask, after so many seconds without being told. Shows too that the server is there."""
+        if self._in_poll and not self._asked and monotonic() - self._told_since >= self.brpop_timeout:
+            self._in_poll = None
+
+    def hear(self) -> None:
+        """Read what the server tells of while the hand is full. It is asked anyway once there is room."""
+        try:
+            self.client.connection.read_response(push_request=True)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:
+        """Begin to consume. no_ack: what is taken is not noted, since nobody would acknowledge it."""
+        (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
+        return super().basic_consume(queue, no_ack, *args, **options)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **_options: Any) -> Any:
+        """One message, or None."""
+        try:
+            message = self.Message(self._get(queue, no_ack=no_ack), channel=self)
+        except Empty:
+            return None
+        if not no_ack:
+            self.qos.append(message, message.delivery_tag)
+        return message
+
+    def close(self) -> None:
+        """Put back what is in hand, and end."""
+        if not self.closed:
+            self._settle()
+        super().close()
+        with suppress(KeyError):
+            self.__dict__["server"].connection_pool.disconnect()
+
+    def _get(self, queue: str, timeout: float | None = None, *, no_ack: bool = False) -> dict[str, Any]:
+        while True:
+            taking = self._taking([queue], 1, no_ack=no_ack)
+            _left, *taken = self.server.execute_command(*taking.by_text())
+            item = next(taking.items(taken), None)
+            if item is None:
+                raise Empty
+            if (message := self._opened(item)) is not None:
+                return message
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        connection = self.client.connection
+        if self._tells is not connection._sock:
+            connection.send_command("CLIENT", "TRACKING", "ON", "NOLOOP", check_health=False)
+            connection.read_response()
+            self._tells = connection._sock
+        self._asked = self._taking(queues, self.qos.can_consume_max_estimate() or AT_ONCE)
+        self._in_poll = connection
+        self._brpop_sent_at = monotonic()
+        # No check before it, which could connect anew behind the poller's back: asking is a check by itself.
+        connection.send_command(*self._asked.by_digest(_DIGEST), check_health=False)
+
+    def _brpop_read(self, **_options: Any) -> bool:
+        connection = self.client.connection
+        try:
+            if self._asked is None:
+                connection.read_response(push_request=True)
+                self._in_poll = None
+                raise Empty
+            found = self._read_answer(connection, self._asked)
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+        finally:
+            self._flush_brpop_reauth()
+        if not found:
+            raise Empty
+        self._deliver(found)
+        return True
+
+    def _read_answer(self, connection: Any, taking: Taking) -> list[Item]:
+        """What the script has taken. Begins to wait where that was all."""
+        self._asked = self._brpop_sent_at = self._in_poll = None
+        try:
+            left, *taken = connection.read_response()
+        except NoScriptError:
+            connection.send_command(*taking.by_text(), check_health=False)
+            left, *taken = connection.read_response()
+        if not left and self._is_silent(connection):
+            self._in_poll, self._told_since = connection, monotonic()
+        return list(taking.items(taken))
+
+    def _is_silent(self, connection: Any) -> bool:
+        """Whether nothing came in behind an answer. It would tell of more messages, and no poller would see it."""
+        try:
+            return not connection.can_read()
+        except self.connection_errors:
+            return False  # what was taken is delivered first; the next question meets the same error
+
+    def _on_connection_disconnect(self, connection: Any) -> None:
+        if self._in_poll is connection:
+            self._asked = None
+        super()._on_connection_disconnect(connection)
+
+    def _deliver(self, items: Iterable[Item]) -> None:
+        """Hand over all of them in a row. What a consumer's error leaves over goes back into its queue."""
+        waiting = deque(items)
+        try:
+            while waiting and not self.closed:
+                item = waiting.popleft()
+                self._queue_cycle.rotate(item.queue)
+                if (message := self._opened(item)) is not None:
+                    self.connection._deliver(message, item.queue)
+        finally:
+            self._give_back(waiting)
+
+    def _give_back(self, items: Sequence[Item]) -> None:
+        if items and isinstance(self.qos, QoS):
+            with suppress(RedisError):  # noted as unacknowledged, they come back anyway
+                self.qos.put_back([item.tag for item in reversed(items)])
+
+    def _settle(self) -> None:
+        """Leave nothing half done: an answer that is on its way, acknowledgements that are kept back."""
+        if self._asked is not None:
+            with suppress(*self.connection_errors, RedisError):
+                self._give_back(self._read_answer(self._in_poll, self._asked))
+        self._in_poll = None
+        self.flush()
+
+    def _taking(self, queues: Sequence[str], wanted: int, *, no_ack: bool = False) -> Taking:
+        """A question for messages of these queues, by priority first."""
+        unnoted = set(queues) if no_ack or not self.ack_emulation else self._unacknowledged
+        sources = [
+            Source(self.prefixed(self._q_for_pri(queue, step)), queue, "" if queue in unnoted else address_of(queue))
+            for step in self.priority_steps
+            for queue in queues
+        ]
+        return Taking(self.unacked, sources, wanted)
+
+    def _opened(self, item: Item) -> dict[str, Any] | None:
+        """The message in an item. What is none is put aside."""
+        message = opened(item.content, item.queue, item.tag, self.decode_body)
+        if message is None:
+            aside = self.prefixed(item.queue + UNREADABLE)
+            self.server.eval(PUT_ASIDE, 3, *self.unacked, aside, item.tag, item.content)
+        return message
+
+    def _look_at_server(self) -> None:
+        connection = self.async_pool.get_connection()
+        try:
+            require_fitting_server(connection.handshake_metadata)
+        finally:
+            self.async_pool.release(connection)
+
+
+class SentinelChannel(Channel, stock.SentinelChannel):
+    """The same through Sentinel, which names the server to talk to."""
+
+    def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
+        client = self.connection.client
+        alternates = client.alt
+        # Stock kombu knows the others by its own scheme. They keep ours, or a failover would end in its transport.
+        client.alt = [url.removeprefix(PREFIX) for url in alternates]
+        try:
+            return super()._sentinel_managed_pool(asynchronous)
+        finally:
+            client.alt = alternates

@@ -1,0 +1,62 @@
+"""What the broker runs in one step of its own: nothing comes between the parts of a script.
+
+All of them write before they remove: a command that the server refuses half-way (a key of another kind, say) makes a
+message come twice and not go away. `allow-oom`: a full server is emptied by taking, which needs a few bytes first.
+"""
+
+from typing import Final
+
+TAKE: Final = """#!lua flags=allow-oom
+-- Takes messages off lists, most urgent list first, and notes each as unacknowledged.
+-- KEYS: hash and sorted set of what is unacknowledged, then the lists.
+-- ARGV: how many messages, how many bytes, the time, how their tags begin, then for each list its address as the rest
+-- of a JSON array, or nothing where messages are not acknowledged.
+-- Returns how many are left in the lists, then for each list what was taken.
+local wanted, bytes, time, tag = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local reply, number = {0}, 0
+for place = 3, #KEYS do
+    local list, address = KEYS[place], ARGV[place + 2]
+    local taken, notes, times = {}, {}, {}
+    while number < wanted and bytes > 0 do
+        local item = redis.call('LINDEX', list, -1 - #taken)
+        if not item then break end
+        taken[#taken + 1] = item
+        bytes = bytes - #item
+        if address ~= '' then
+            -- As it came. Decoded and encoded here, an empty array would become an object, a large number a near one.
+            notes[#notes + 1] = tag .. number
+            notes[#notes + 1] = '[' .. item .. ',' .. address .. ']'
+            times[#times + 1] = time
+            times[#times + 1] = tag .. number
+        end
+        number = number + 1
+    end
+    if #notes > 0 then
+        redis.call('HSET', KEYS[1], unpack(notes))
+        redis.call('ZADD', KEYS[2], unpack(times))
+    end
+    if #taken > 0 then redis.call('LTRIM', list, 0, -1 - #taken) end
+    -- Read even where nothing was taken: the server tells of changes to what a connection has read.
+    reply[1] = reply[1] + redis.call('LLEN', list)
+    reply[place - 1] = taken
+end
+return reply
+"""
+
+PUT_BACK: Final = """#!lua flags=allow-oom
+-- Puts an unacknowledged message into lists, unless somebody else has dealt with it.
+-- KEYS: hash and sorted set of what is unacknowledged, then the lists. ARGV: its tag, LPUSH or RPUSH, an item a list.
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
+    for place = 3, #KEYS do redis.call(ARGV[2], KEYS[place], ARGV[place]) end
+    redis.call('HDEL', KEYS[1], ARGV[1])
+end
+redis.call('ZREM', KEYS[2], ARGV[1])
+"""
+
+PUT_ASIDE: Final = """#!lua flags=allow-oom
+-- Puts an item that is no message into another list, from the hand that looked at it.
+-- KEYS: hash and sorted set of what is unacknowledged, the list. ARGV: the item's tag, the item.
+redis.call('LPUSH', KEYS[3], ARGV[2])
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+"""

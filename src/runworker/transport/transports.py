@@ -1,0 +1,73 @@
+"""The transports behind the schemes, and the poller that their channels share."""
+
+import ssl
+import threading
+from typing import Any
+
+from kombu.transport import redis as stock
+
+from runworker.transport.channel import Channel, SentinelChannel
+
+
+class Poller(stock.MultiChannelPoller):
+    """kombu's, but each turn of the loop sends off what was acknowledged. thread: in which the loop turns."""
+
+    thread: int | None = None
+
+    def on_poll_start(self) -> None:
+        """Before the loop waits: flush, then have each channel ask that has room."""
+        self.thread = threading.get_ident()
+        for channel in self._channels:
+            channel.flush()
+        super().on_poll_start()
+
+    def on_readable(self, fileno: int) -> None:
+        """Read from a socket. kombu takes a word that no question waits for to be the end of the connection."""
+        channel, kind = self._fd_to_chan.get(fileno, (None, None))
+        if kind == "BRPOP" and not channel._in_poll and fileno not in self._paused_brpop:
+            channel.hear()
+        else:
+            super().on_readable(fileno)
+
+    def get(self, callback: Any, timeout: float | None = None) -> None:
+        """One turn without a loop. Never waits longer than a channel waits to be told."""
+        patience = stock.Transport.brpop_timeout
+        super().get(callback, timeout=patience if timeout is None else min(timeout, patience))
+
+    def _register_BRPOP(self, channel: Channel) -> None:  # noqa: N802 - kombu's name
+        channel.stop_waiting_if_long()
+        super()._register_BRPOP(channel)
+
+
+class Transport(stock.Transport):
+    """kombu's Redis transport with channels that take messages in one step. loop: the event loop, if there is one."""
+
+    Channel = Channel
+    cycle: Any = None
+    loop: Any = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.cycle = Poller()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have the loop turn this transport."""
+        self.loop = loop
+        super().register_with_event_loop(connection, loop)
+
+
+class TlsTransport(Transport):
+    """The same over TLS. The server's certificate is checked unless the URL says otherwise (`?ssl_cert_reqs=none`)."""
+
+    def __init__(self, client: Any, **options: Any) -> None:
+        # kombu does this for its own scheme, without the check; where it does not, passwords go in clear.
+        if not isinstance(client.ssl, dict):
+            client.ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+        super().__init__(client, **options)
+
+
+class SentinelTransport(Transport):
+    """The same through Sentinel."""
+
+    Channel = SentinelChannel
+    default_port: Any = stock.SentinelTransport.default_port
