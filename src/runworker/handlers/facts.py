@@ -53,7 +53,7 @@ class Run(NamedTuple):
     @property
     def planned(self) -> tuple[int, ...]:
         """Indices of the steps that the plan has, ascending. Meaningful while the run is not aborted."""
-        return tuple(step.step_index for step in self.steps if step.status is not StepExecutionStatus.SKIPPED)
+        return tuple([step.step_index for step in self.steps if step.status is not StepExecutionStatus.SKIPPED])
 
     @property
     def site_code(self) -> str | None:
