@@ -1,12 +1,18 @@
 """What every contender can do: run its processes, lay work out, do it, and be checked."""
 
+import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from benchmarks.children import Child
+from benchmarks.workload import Work
 from runworker.errors import ServerError
+
+DONE_SECONDS: Final = 600.0
 
 
 class Missing(ServerError):
@@ -45,3 +51,32 @@ class Contender(ABC):
     @abstractmethod
     def size(self, laid: Any) -> int:
         """How many commands these are."""
+
+
+class ToldToGo(Contender):
+    """One without a queue: its processes are given their commands, and then told to go."""
+
+    def __init__(self, name: str, processes: int) -> None:
+        super().__init__(name, processes)
+        self._children: list[Child] = []
+
+    def hand_out(self, work: Work) -> Work:
+        """Give each process the commands of its runs, and let it read them."""
+        for number, child in enumerate(self._children):
+            child.tell(json.dumps(work.commands[number :: self.processes]))
+        for child in self._children:
+            child.expect("laid")
+        return work
+
+    def do(self, laid: Work) -> float:
+        """Say go, and wait for all."""
+        began = time.perf_counter()
+        for child in self._children:
+            child.tell("go")
+        for child in self._children:
+            child.expect("done", DONE_SECONDS)
+        return time.perf_counter() - began
+
+    def size(self, laid: Work) -> int:
+        """Commands."""
+        return len(laid.commands)

@@ -1,7 +1,6 @@
 """Contenders without a broker: what is left when nothing has to be delivered."""
 
 import importlib.util
-import json
 import shutil
 import subprocess
 import time
@@ -12,16 +11,14 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from benchmarks.children import Child, children, module
-from benchmarks.contenders import Contender, Missing
+from benchmarks.children import children, module
+from benchmarks.contenders import DONE_SECONDS, Contender, Missing, ToldToGo
 from benchmarks.workload import Work, Workload
 from runworker.errors import ServerError
 from runworker.workers import environment_of
 
-DONE_SECONDS = 600.0
 
-
-class EngineContender(Contender):
+class EngineContender(ToldToGo):
     """Processes that call `Engine.apply` with a hundred commands at a time, each on runs of its own.
 
     variables: of their environment, besides settings.
@@ -35,7 +32,6 @@ class EngineContender(Contender):
         super().__init__(name, processes)
         self.workload = workload
         self._variables = variables or {}
-        self._children: list[Child] = []
 
     @contextmanager
     def running(self, log: Path) -> Iterator[list[int]]:
@@ -47,25 +43,7 @@ class EngineContender(Contender):
 
     def lay(self, commands: int) -> Work:
         """Give each process the commands of its runs, and let it read them."""
-        work = self.workload.work(commands)
-        for number, child in enumerate(self._children):
-            child.tell(json.dumps(work.commands[number :: self.processes]))
-        for child in self._children:
-            child.expect("laid")
-        return work
-
-    def do(self, laid: Work) -> float:
-        """Say go, and wait for all."""
-        began = time.perf_counter()
-        for child in self._children:
-            child.tell("go")
-        for child in self._children:
-            child.expect("done", DONE_SECONDS)
-        return time.perf_counter() - began
-
-    def size(self, laid: Work) -> int:
-        """Commands."""
-        return len(laid.commands)
+        return self.hand_out(self.workload.work(commands))
 
     def shortcomings(self, laid: Work) -> list[str]:
         """Ask the database."""

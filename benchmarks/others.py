@@ -4,12 +4,10 @@ A command is a row under its key and an update of its run, in one transaction; t
 audit trail. So they have less to do than runworker.
 """
 
-import json
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +16,12 @@ from typing import Final
 import psycopg
 from sqlalchemy import make_url
 
-from benchmarks.children import ROOT, Child, children
-from benchmarks.contenders import Contender, Missing
+from benchmarks.children import ROOT, children
+from benchmarks.contenders import Missing, ToldToGo
 from benchmarks.ground import Ground
 from benchmarks.workload import Work, advances, shape, uuids
 
 INSTALL_SECONDS: Final = 60.0
-DONE_SECONDS: Final = 600.0
 PACKAGES: Final = {"dbos": "dbos>=3.4,<3.5", "procrastinate": "procrastinate>=3.10,<3.11"}
 
 TABLES: Final = """
@@ -63,7 +60,7 @@ def installed(name: str) -> Path:
     return python
 
 
-class Other(Contender):
+class Other(ToldToGo):
     """Two processes of a program in peers/ that work on runs of their own.
 
     They are told their commands before the time is taken, as many as they are to do.
@@ -76,7 +73,6 @@ class Other(Contender):
         self._python = installed(name)
         self._url = make_url(place.database(name)).set(drivername="postgresql").render_as_string(hide_password=False)
         self._program = ROOT / "benchmarks" / "peers" / f"{name}_process.py"
-        self._children: list[Child] = []
         with self._connection() as connection:
             connection.execute(TABLES)
 
@@ -94,25 +90,7 @@ class Other(Contender):
         ids = uuids(runs)
         with self._connection() as connection:
             connection.execute("INSERT INTO bench_runs (id) SELECT unnest(%s::uuid[])", [ids])
-        work = Work(ids, steps, advances(ids, steps, issued_by=""))
-        for number, child in enumerate(self._children):
-            child.tell(json.dumps(work.commands[number :: self.processes]))
-        for child in self._children:
-            child.expect("laid")
-        return work
-
-    def do(self, laid: Work) -> float:
-        """Say go, and wait for all."""
-        began = time.perf_counter()
-        for child in self._children:
-            child.tell("go")
-        for child in self._children:
-            child.expect("done", DONE_SECONDS)
-        return time.perf_counter() - began
-
-    def size(self, laid: Work) -> int:
-        """Commands."""
-        return len(laid.commands)
+        return self.hand_out(Work(ids, steps, advances(ids, steps, issued_by="")))
 
     def shortcomings(self, laid: Work) -> list[str]:
         """Count what is in its tables."""

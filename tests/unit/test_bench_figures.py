@@ -153,7 +153,7 @@ def test_figures_have_their_place_in_the_document() -> None:
 
 
 def test_a_profile_is_told_by_package() -> None:
-    library, place = "/v/lib/python3.12/site-packages", "/work/src/runworker"
+    library, place = "/v/lib/python3.12/site-packages", "/checkout/src/runworker"
     stats = {
         ("~", 0, "<method 'poll' of 'select.epoll' objects>"): (1, 1, 4.0, 4.0, {}),
         (f"{library}/psycopg/waiting.py", 9, "wait_c"): (1, 1, 1.0, 5.0, {}),
