@@ -135,6 +135,8 @@ class Crew:
         """End the workers and close all connections. What the workers wrote last is shown where a test failed."""
         for team in self._teams:
             team.stop()
+        # kombu keeps connections for whoever comes with the same URL, also such as a test has cut.
+        self.upstream.pool.force_close_all()
         self.upstream.close()
         self._results.client.close()
         self.redis.close()

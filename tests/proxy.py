@@ -75,7 +75,8 @@ class Proxy:
             if self._lose_answer_to is not None and self._lose_answer_to in chunk:
                 self._lose_answer_to = None
                 loses.set()
-            server.sendall(chunk)
+            if not self._sent(server, chunk):
+                break
         self._close(server)
 
     def _answer(self, server: socket.socket, client: socket.socket, loses: threading.Event) -> None:
@@ -83,8 +84,17 @@ class Proxy:
             if loses.is_set():
                 self.lost.set()
                 break
-            client.sendall(chunk)
+            if not self._sent(client, chunk):
+                break
         self._close(client)
+
+    @staticmethod
+    def _sent(other: socket.socket, chunk: bytes) -> bool:
+        """Whether the other side was there to take it; it may have been cut off a moment ago."""
+        with contextlib.suppress(OSError):
+            other.sendall(chunk)
+            return True
+        return False
 
     def _chunks(self, source: socket.socket) -> Iterator[bytes]:
         with contextlib.suppress(OSError):

@@ -18,7 +18,6 @@ from celery import Celery
 from redis import Redis
 from tests.command_line import CommandLine
 from tests.plant import Plant
-from tests.servers import fresh_broker
 
 from runworker.config import Settings
 from runworker.embedded import ServerUrls
@@ -39,13 +38,9 @@ class Screen:
 
 
 @pytest.fixture
-def settings(servers: ServerUrls) -> Settings:
+def settings(servers: ServerUrls, broker_url: str) -> Settings:
     """Servers that are named, on which the benchmark makes databases of its own."""
-    return Settings(
-        _env_file=None,
-        database_url=servers.admin_database_url,
-        broker_url=fresh_broker(servers),
-    )
+    return Settings(_env_file=None, database_url=servers.admin_database_url, broker_url=broker_url)
 
 
 @pytest.mark.timeout(280)

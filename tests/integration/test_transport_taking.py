@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from kombu import Consumer, Queue
 from kombu.asynchronous.hub import Hub, set_event_loop
 from redis import Redis
 from tests.broker import ASIDE, QUEUE, Open, consumed, sound
+from tests.envelopes import message
 
 from runworker.transport import reliable
 from runworker.transport.taking import AT_ONCE
@@ -68,6 +70,23 @@ def test_the_server_may_forget_the_script(channel: Any, redis: Redis) -> None:
         assert len(consumed(channel, 1)) == 1
 
 
+def test_large_messages_fill_a_hand_before_they_are_many(channel: Any, redis: Redis) -> None:
+    # As wide as a bulk message: fifty commands. A worker that took them by number would leave none to others.
+    large = message({"idempotency_key": str(uuid4()), "commands": ["x" * 300] * 50}).content
+    redis.lpush(QUEUE, *(large for _ in range(50)))
+    found: list[Any] = []
+    with Consumer(channel, [Queue(QUEUE)], on_message=found.append, prefetch_count=200):
+        channel.connection.client.drain_events(timeout=30)
+        assert not channel.qos.can_consume()
+        in_hand = len(found)
+        assert 2 < in_hand < 25
+        assert redis.llen(QUEUE) == 50 - in_hand
+        for each in found:
+            each.ack()
+        channel.connection.client.drain_events(timeout=30)
+    assert len(found) > in_hand
+
+
 def test_no_more_are_taken_than_a_consumer_wants(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, *(sound() for _ in range(10)))
     found: list[Any] = []
@@ -88,7 +107,7 @@ def test_a_consumer_that_wants_everything_gets_it_in_portions(channel: Any, redi
 
 
 def test_large_messages_are_taken_few_at_a_time(channel: Any, redis: Redis) -> None:
-    redis.lpush(QUEUE, *(sound(headers={"large": "x" * 3_000_000}) for _ in range(3)))
+    redis.lpush(QUEUE, *(sound(headers={"large": "x" * 100_000}) for _ in range(3)))
     found: list[Any] = []
     with Consumer(channel, [Queue(QUEUE)], on_message=found.append):
         channel.connection.client.drain_events(timeout=30)

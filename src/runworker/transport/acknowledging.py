@@ -20,6 +20,12 @@ _log = structlog.get_logger(__name__)
 _TOGETHER: Final = 500
 """Acknowledgements that are kept back at most."""
 
+_BYTES_OF_A_MESSAGE: Final = 640
+"""What the prefetch count reckons with. Whoever has less in number and more in bytes has enough in hand.
+
+Twice the body of a single command. A message with many is worth as many, and waits for a worker that is free.
+"""
+
 _KEPT_BACK_SECONDS: Final = 1.0
 """A loop that has not come round for so long, busy or ended, is not waited for."""
 
@@ -39,6 +45,10 @@ class QoS(stock.QoS):
     def append(self, message: Any, delivery_tag: str) -> None:
         """Take a message in hand. The broker has noted it already, when it gave it out."""
         virtual.QoS.append(self, message, delivery_tag)
+
+    def can_consume(self) -> bool:
+        """Whether there is room in the hand: for a message more, and for its bytes."""
+        return super().can_consume() and self._bytes_in_hand() <= self.prefetch_count * _BYTES_OF_A_MESSAGE
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge, with the others of this turn of the loop."""
@@ -116,6 +126,11 @@ class QoS(stock.QoS):
                     continue  # nobody's work: what writes notes writes others
                 pipe.eval(PUT_BACK, 2 + len(lists), *unacked, *lists, tag, side, *lists.values())
             pipe.execute()
+
+    def _bytes_in_hand(self) -> int:
+        if not self.prefetch_count:
+            return 0  # no limit at all
+        return sum(len(message.body) for tag, message in self._delivered.items() if tag not in self._dirty)
 
     def _destinations(self, note: bytes) -> dict[str, bytes] | None:
         """Where what a note tells of goes back to: keys of lists, and what to put there. None for no note at all."""

@@ -10,8 +10,12 @@ from runworker.transport.scripts import TAKE
 AT_ONCE: Final = 100
 """Messages taken in one step at most. Batches of the engine are best near it."""
 
-BYTES_AT_ONCE: Final = 4_000_000
-"""After so many bytes no further message is taken. One message may be longer."""
+BYTES_AT_ONCE: Final = 128_000
+"""After so many bytes no further message is taken. One may be longer.
+
+A hundred commands in messages of their own are less. Of messages with fifty commands each it is a few, and the others
+are left to other workers: the steps of a run that two workers hold wait for each other.
+"""
 
 
 class Source(NamedTuple):
