@@ -136,7 +136,7 @@ class Crew:
         for team in self._teams:
             team.stop()
         # kombu keeps connections for whoever comes with the same URL, also such as a test has cut.
-        self.upstream.pool.force_close_all()
+        self.upstream.pool.force_close_all(close_pool=False)
         self.upstream.close()
         self._results.client.close()
         self.redis.close()
