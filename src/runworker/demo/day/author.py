@@ -133,10 +133,10 @@ class Author(Moves):
     ) -> None:
         """Write a command that a rule refuses.
 
-        It is tied to what was done last with the lots that it is about, and what is done next with them to it; where it
-        is about none, to all that is written of this step so far.
+        It is tied to what was done last with the lots that it is about, and to the run's last resumption or roll-back at
+        this step; what is done next with the lots, to it. Where it is about none, to all that is written of this step.
         """
-        after = [lot.follows for lot in about] or self._now()
+        after = [*self._entry, *(lot.follows for lot in about)] if about else self._now()
         key = self._add(name, Expected(CommandStatus.REJECTED, code=code), after, by, **fields)
         for lot in about:
             lot.follows = key
