@@ -133,7 +133,7 @@ class Author(Moves):
     ) -> None:
         """Write a command that a rule refuses.
 
-        It is tied to what was done last with the lots that it is about, and to the run's last resumption or roll-back at
+        It is tied to what was last done with the lots that it is about, and to its run's resumption or roll-back at
         this step; what is done next with the lots, to it. Where it is about none, to all that is written of this step.
         """
         after = [*self._entry, *(lot.follows for lot in about)] if about else self._now()
