@@ -13,6 +13,8 @@ import pytest
 from celery import Celery
 from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult
+from kombu import pools
+from kombu.utils.collections import eqhash
 from redis import Redis
 from sqlalchemy import make_url
 from tests.plant import Plant
@@ -135,12 +137,21 @@ class Crew:
         """End the workers and close all connections. What the workers wrote last is shown where a test failed."""
         for team in self._teams:
             team.stop()
-        # kombu keeps connections for whoever comes with the same URL, also such as a test has cut.
-        self.upstream.pool.force_close_all(close_pool=False)
+        self._forget_connections()
         self.upstream.close()
         self._results.client.close()
         self.redis.close()
         print(self.written()[-5_000:])  # noqa: T201 - pytest shows it with a failure only
+
+    def _forget_connections(self) -> None:
+        """Drop what kombu keeps for whoever comes with the same URL: connections, also such as a test has cut.
+
+        The pools go as a whole: one whose connections were closed has none to give, and lets the next one wait for ever.
+        """
+        key = eqhash(self.upstream.connection_for_write())
+        for group in (pools.producers, pools.connections):
+            if pool := group.pop(key, None):
+                pool.force_close_all()
 
 
 @contextmanager
