@@ -146,7 +146,7 @@ class Crew:
     def _forget_connections(self) -> None:
         """Drop what kombu keeps for whoever comes with the same URL: connections, also such as a test has cut.
 
-        The pools go as a whole: one whose connections were closed has none to give, and lets the next one wait for ever.
+        The pools go as a whole: one whose connections were closed has none to give, and whoever asks waits for ever.
         """
         key = eqhash(self.upstream.connection_for_write())
         for group in (pools.producers, pools.connections):
