@@ -10,10 +10,13 @@ somewhere else to see that as well.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Text, cast, func, insert, select, text
+from sqlalchemy import Connection, Engine, LargeBinary, Row, Select, Text, cast, func, insert, literal, select, text
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.sql.dml import ReturningInsert
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from runworker.models import AuditEvent, AuditSeal
@@ -25,6 +28,8 @@ PATIENCE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.01
 
 FIRST_PREVIOUS: Final = bytes(32)
+
+_FORMAT: Final = "runworker.audit_seal.1"
 
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=int.from_bytes(b"runwseal"))
 _TIME: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
@@ -105,20 +110,8 @@ def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
     with database.begin() as connection:
         connection.execute(_LOCK)
         last_event_id, previous = connection.execute(_LAST_SEAL).one_or_none() or (0, FIRST_PREVIOUS)
-        lines = _lines(connection, last_event_id, horizon, MOST_EVENTS)
-        if lines:
-            description = (lines[0].id, lines[-1].id, len(lines), connection.execute(select(_NOW)).scalar_one())
-            connection.execute(
-                insert(AuditSeal).values(
-                    first_event_id=lines[0].id,
-                    last_event_id=lines[-1].id,
-                    events=len(lines),
-                    previous_sha256=previous,
-                    sha256=_hash(previous, description, lines),
-                    sealed_at=func.now(),
-                )
-            )
-        return len(lines)
+        sealed: int | None = connection.execute(_sealing(last_event_id, horizon, previous)).scalar_one_or_none()
+        return sealed or 0
 
 
 def verify(database: Engine) -> Verification:
@@ -171,14 +164,37 @@ def _oldest_transaction(database: Engine) -> int:
         return oldest
 
 
-def _lines(connection: Connection, after: int, up_to: int, most: int) -> list[Row[Any]]:
+def _sealing(after: int, up_to: int, previous: bytes) -> ReturningInsert[int]:
+    """Inserts the next seal, if there is anything to seal, and returns its number of events.
+
+    PostgreSQL takes the hash: a worker that did it in Python would keep its commands waiting meanwhile.
+    """
+    events = _lines(after, up_to, MOST_EVENTS).subquery()
+    first, last, many = func.min(events.c.id), func.max(events.c.id), func.count()
+    description = cast(func.jsonb_build_array(_FORMAT, first, last, many, _NOW), Text)
+    lines = func.string_agg(events.c.line + "\n", aggregate_order_by(literal(""), events.c.id))
+    before = literal(previous, LargeBinary)
+    digest = func.sha256(before.op("||")(func.convert_to(description + "\n" + lines, "UTF8")))
+    seal = {
+        AuditSeal.first_event_id: first,
+        AuditSeal.last_event_id: last,
+        AuditSeal.events: many,
+        AuditSeal.previous_sha256: before,
+        AuditSeal.sha256: digest,
+        AuditSeal.sealed_at: func.now(),
+    }
+    made = select(*seal.values()).having(many > 0)
+    return insert(AuditSeal).from_select(list(seal), made, include_defaults=False).returning(AuditSeal.events)
+
+
+def _lines(after: int, up_to: int, most: int) -> Select[int, str]:
     covered = select(AuditEvent.id, _EVENT_LINE.label("line")).where(AuditEvent.id > after, AuditEvent.id <= up_to)
-    return list(connection.execute(covered.order_by(AuditEvent.id).limit(most)))
+    return covered.order_by(AuditEvent.id).limit(most)
 
 
-def _hash(previous: bytes, description: tuple[Any, ...], lines: list[Row[Any]]) -> bytes:
+def _hash(previous: bytes, description: tuple[Any, ...], lines: Sequence[Row[int, str]]) -> bytes:
     digest = hashlib.sha256(previous)
-    digest.update(json.dumps(["runworker.audit_seal.1", *description]).encode() + b"\n")
+    digest.update(json.dumps([_FORMAT, *description]).encode() + b"\n")
     for row in lines:
         digest.update(row.line.encode() + b"\n")
     return digest.digest()
@@ -190,7 +206,7 @@ def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id
         return "it does not follow the seal before it; that one, or this one, was changed, removed or added"
     if row.last_event_id <= last_event_id:
         return f"it covers event {row.last_event_id}, which the seal before it covers"
-    lines = _lines(connection, last_event_id, row.last_event_id, MOST_EVENTS + 1)
+    lines = connection.execute(_lines(last_event_id, row.last_event_id, MOST_EVENTS + 1)).all()
     if len(lines) != row.events:
         return f"it was made over {row.events} events, and there are {'more' if len(lines) > row.events else 'fewer'}"
     description = (row.first_event_id, row.last_event_id, row.events, row.instant)
