@@ -19,7 +19,7 @@ from runworker.tasks.requests import Outcome, Request
 _log = structlog.get_logger(__name__)
 
 _MOMENT: Final = 0.001
-"""Seconds after which the event loop looks again. It may sleep on acknowledgements that came out of a callback."""
+"""Seconds after which the event loop comes round again. It would sleep on the acknowledgements that a batch leaves."""
 
 
 class _Batch:
@@ -75,7 +75,7 @@ class Batches:
             if requests := self._next():
                 self._start(requests)
         if self._consumer.hub is not None:
-            self._consumer.hub.call_later(_MOMENT, _nothing)
+            _come_round(self._consumer.hub)
 
     def _next(self) -> list[Request]:
         """The requests of the next batch, in the order in which they came. Discards what was revoked or has expired."""
@@ -130,6 +130,11 @@ class Batches:
         self._working.discard(batch)
         if self._waiting:
             self._begin_soon()
+
+
+def _come_round(hub: Any, *, again: bool = True) -> None:
+    """Have the loop wait no longer than a moment. Twice, as the first may be over before the loop begins to wait."""
+    hub.call_later(_MOMENT, partial(_come_round, hub, again=False) if again else _nothing)
 
 
 def _nothing() -> None:
