@@ -39,11 +39,11 @@ _COMMANDS: Final = """
     INSERT INTO commands (idempotency_key, command, payload, payload_sha256, issued_by, status, run_id, verdict,
                           task_id, received_at, decided_at, deliveries)
     SELECT {key}, 'advance_step',
-           jsonb_build_object('run_id', {run_of_key}, 'issued_by', %(user)s, 'to_step_index', 1 + i %% 10),
+           jsonb_build_object('run_id', {run_of_key}, 'issued_by', %(user)s::uuid, 'to_step_index', 1 + i %% 10),
            sha256(i::text::bytea), %(user)s, 'APPLIED', {run_of_key},
            jsonb_build_object('status', 'APPLIED', 'command', 'advance_step', 'idempotency_key', {key}, 'run_id',
                {run_of_key}, 'replayed', false, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'run_status', 'RUNNING',
-               'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s),
+               'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s::uuid),
            {key}::text, now() - interval '6 hours', now() - interval '6 hours', 1
     FROM generate_series(%(first)s, %(last)s) AS i
 """
@@ -52,9 +52,9 @@ _EVENTS: Final = """
                               xact_id)
     SELECT now() - interval '6 hours', 'production_runs', {run_of_key}, 'UPDATE',
            jsonb_build_object('id', {run_of_key}, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'status', 'RUNNING',
-               'current_step_index', i %% 10, 'flow_version_id', %(version)s, 'operator_id', %(user)s),
+               'current_step_index', i %% 10, 'flow_version_id', %(version)s::uuid, 'operator_id', %(user)s::uuid),
            jsonb_build_object('id', {run_of_key}, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'status', 'RUNNING',
-               'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s, 'operator_id', %(user)s),
+               'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s::uuid, 'operator_id', %(user)s::uuid),
            {key}, 'advance_step', %(user)s, 'bench', 3
     FROM generate_series(%(first)s, %(last)s) AS i
 """

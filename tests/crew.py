@@ -25,7 +25,7 @@ from runworker.embedded import ServerUrls
 from runworker.workers import WorkerProcess, WorkerProcesses
 from runworker.workers.processes import SOLO
 
-PATIENCE: Final = 180.0
+PATIENCE: Final = 90.0
 """Seconds after which what should have happened is not going to happen."""
 
 ALONE: Final = ("--without-gossip", "--without-mingle")

@@ -54,7 +54,7 @@ class Engine:
 
     def __init__(self, settings: Settings, tell_late: LateVerdicts = _tell_nobody) -> None:
         self._settings = settings
-        self.database = connect(settings)
+        self.database = connect(settings, plan_once=True)
         self._tools = Tools(settings, numbers=connect(settings), plans=Plans())
         self._tell_late = tell_late
 

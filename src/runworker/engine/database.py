@@ -16,13 +16,16 @@ _ROLE: Final = "runworker_role"
 """Under which a connection remembers the role that its login may take on."""
 
 
-def connect(settings: Settings) -> Engine:
+def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
     """A pool of connections for one worker process.
 
     Each connection has statement and lock timeouts and, where the login may, takes on `database_role`, which owns
     nothing. Where connections are shared by PgBouncer from transaction to transaction (`pool_mode`), each transaction
-    begins with that in place of each connection. Raises ConfigurationError without a database URL, and where statements
-    shall be prepared through PgBouncer and libpq cannot do it; does not connect yet.
+    begins with that in place of each connection. plan_once: a connection plans each statement one time, and finds its
+    rows by index however small the tables were then: for statements that all have one.
+
+    Raises ConfigurationError without a database URL, and where statements shall be prepared through PgBouncer and libpq
+    cannot do it; does not connect yet.
     """
     if settings.database_url is None:
         raise ConfigurationError(
@@ -34,6 +37,8 @@ def connect(settings: Settings) -> Engine:
         "idle_in_transaction_session_timeout": f"{settings.statement_timeout_seconds}s",
         "timezone": "UTC",
     }
+    if plan_once:
+        session |= {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
     shared = settings.pool_mode != "session"
     arguments: dict[str, Any] = {}
     if not shared:

@@ -52,7 +52,8 @@ def _update(table: Any, given: Given, identity: tuple[str, ...], *columns: str) 
     same = [own[name] == given.c[name] for name in identity]
     changed = (
         update_table(table.__table__)
-        .where(*same, own.status == given.c[_FROM_STATUS])
+        # Not `=`: on tables without statistics PostgreSQL would look rows up by their state, all RUNNING runs for each.
+        .where(*same, own.status.is_not_distinct_from(given.c[_FROM_STATUS]))
         .values({name: given.c[name] for name in (*columns, "status", "command_key")})
     )
     return changed, given

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from runworker.config import PREFIX, Settings
 from runworker.errors import ServerError
 
-READY_SECONDS: Final = 180.0
+READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 STANDARD_ERROR: Final = 2
 
@@ -110,7 +110,7 @@ class WorkerProcesses:
     def start(self, count: int = 1) -> None:
         """Start so many more workers and wait until each takes messages.
 
-        Raises ServerError when one ends before, or is not ready 180 seconds after the one before it was.
+        Raises ServerError when one ends before, or is not ready 60 seconds after the one before it was.
         """
         if threading.current_thread() is not threading.main_thread():
             raise ServerError(
