@@ -5,6 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import psycopg
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
 from benchmarks import history, latency, memory, profiles
 from benchmarks.contenders import Contender, Missing
 from benchmarks.contest import Contest, Pace, Screen
@@ -16,7 +20,7 @@ from benchmarks.outcome import Outcome, machine
 from benchmarks.queues import PREFORK, Bulk, Noop, Orm, QueueContender, Single
 from benchmarks.workload import Workload
 from runworker.config import Settings
-from runworker.errors import ConfigurationError
+from runworker.errors import ConfigurationError, ServerError
 
 QUICK: Final = Pace(rounds=3, seconds=1.2, least=400, most=20_000, latency_seconds=3.0)
 FULL: Final = Pace(rounds=3, seconds=4.0, least=1000, most=60_000)
@@ -72,12 +76,16 @@ def perform(
         outcome = Outcome(machine(place), datetime.now(UTC).isoformat(" ", "minutes"))
         run = _Run(place, Contest(pace or (QUICK if quick else FULL), log, screen), screen, outcome)
         run.rates(names, shares={} if quick else SHARES)
-        if "profile" in names:
-            run.profile(directory)
-        if "memory" in names:
-            run.memory(log)
-        if "history" in names:
-            run.history()
+        parts: dict[str, Callable[[], None]] = {
+            "profile": lambda: run.profile(directory),
+            "memory": lambda: run.memory(log),
+            "history": run.history,
+        }
+        for name in (name for name in parts if name in names):
+            try:
+                parts[name]()
+            except (ServerError, RedisError, psycopg.Error, SQLAlchemyError) as error:
+                outcome.failures.append(f"{name}: {error}")  # what was measured before is told all the same
     return outcome
 
 
