@@ -13,9 +13,6 @@ from benchmarks.figures import median
 from benchmarks.usage import processor_seconds, resident, spent_between
 from runworker.errors import ServerError
 
-WARM_UP: Final = 400
-"""Commands that are done before anything is timed: connections are made and statements prepared then."""
-
 SEVERAL: Final = 3.0
 """By how much the number of commands may grow from one round to the next."""
 
@@ -25,7 +22,8 @@ class Pace:
     """How much is measured.
 
     seconds: how long a contender shall work in one round; least, most: commands in one round; latency_seconds: how
-    long messages are sent at one rate in one round.
+    long messages are sent at one rate in one round; warm_up: commands that are done before anything is timed, as
+    connections are made and statements prepared then.
     """
 
     rounds: int
@@ -33,6 +31,7 @@ class Pace:
     least: int
     most: int
     latency_seconds: float = 4.0
+    warm_up: int = 400
 
 
 @dataclass
@@ -107,7 +106,7 @@ class Contest:
 
     def _round(self, contender: Contender, result: Result, extra: Extra | None) -> None:
         with contender.running(self._log) as pids:
-            warm = self.timed(contender, WARM_UP, result)
+            warm = self.timed(contender, self.pace.warm_up, result)
             known = result.rates[-1] if result.rates else None
             commands = self._fitting(known or warm, result.commands[-1] if known else contender.opening)
             laid = contender.lay(commands)

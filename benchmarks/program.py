@@ -22,7 +22,7 @@ from benchmarks.workload import Workload
 from runworker.config import Settings
 from runworker.errors import ConfigurationError, ServerError
 
-QUICK: Final = Pace(rounds=3, seconds=1.2, least=400, most=20_000, latency_seconds=3.0)
+QUICK: Final = Pace(rounds=3, seconds=1.0, least=200, most=20_000, latency_seconds=2.5, warm_up=200)
 FULL: Final = Pace(rounds=3, seconds=4.0, least=1000, most=60_000)
 
 NO_EVENTS: Final = {"worker_send_task_events": False}
