@@ -18,7 +18,10 @@ def locked(crew: Crew, run: str) -> Iterator[None]:
 
 
 def started(crew: Crew) -> str:
-    return str(crew.verdict(crew.send("start_run"))["run_id"])
+    """A run that is started, and its message acknowledged."""
+    run = crew.verdict(crew.send("start_run"))["run_id"]
+    crew.wait_until_idle()
+    return str(run)
 
 
 def wait_until_in_work(crew: Crew, how_often: int = 1) -> None:
