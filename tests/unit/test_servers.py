@@ -1,14 +1,23 @@
 """Which servers a process talks to, as far as settings alone decide it."""
 
+import os
+
 import pytest
 
-from runworker.config import Settings
+from runworker.config import PREFIX, Settings
 from runworker.embedded import ServerUrls
 from runworker.errors import ConfigurationError
 from runworker.servers import as_owner, filled, lacks_database, lacks_servers, owner_url, resolved
 
 DATABASE, OWNER, BROKER = "postgresql+psycopg://w@h/x", "postgresql+psycopg://o@h/x", "redis://h/0"
 URLS = ServerUrls("postgresql+psycopg://admin@e/x", "postgresql+psycopg://worker@e/x", "redis://e/0")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers that the whole test run is on are named in the environment, and none of these tests' business."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 def settings(**given: str) -> Settings:
