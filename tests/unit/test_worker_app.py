@@ -76,6 +76,7 @@ def test_one_visibility_timeout_holds_everywhere() -> None:
         assert given[options]["visibility_timeout"] == 7
     sweep = given["broker_transport_options"]
     assert (sweep["unacked_restore_interval"], sweep["unacked_restore_throttle"]) == (1, 1)
+    assert sweep["unacked_mutex_expire"] <= 5, "a worker killed in a sweep ends all sweeps for so long"
 
 
 def test_nothing_but_json_is_read_or_written() -> None:

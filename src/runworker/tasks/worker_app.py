@@ -101,6 +101,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             **connection,
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 5,  # seconds that a worker which dies while it looks keeps others from looking
         },
         "result_backend_transport_options": both,
         "broker_connection_retry_on_startup": True,
