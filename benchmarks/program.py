@@ -81,9 +81,11 @@ def perform(
             "memory": lambda: run.memory(log),
             "history": run.history,
         }
-        for name in (name for name in parts if name in names):
+        for name, measure in parts.items():
+            if name not in names:
+                continue
             try:
-                parts[name]()
+                measure()
             except (ServerError, RedisError, psycopg.Error, SQLAlchemyError) as error:
                 outcome.failures.append(f"{name}: {error}")  # what was measured before is told all the same
     return outcome
