@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Connection, Select, event
 from sqlalchemy import Engine as Database
-from sqlalchemy import event
 from structlog.testing import capture_logs
 from tests.plant import Plant
 
 from runworker.commands import Command
-from runworker.engine import Engine
+from runworker.engine import Engine, ledger
 from runworker.engine.batch import decide
 from runworker.engine.entries import Order
 from runworker.errors import ConfigurationError
@@ -160,13 +160,21 @@ def test_statements_do_not_grow_with_the_batch(plant: Plant, engine: Engine, bat
     assert counted[0].total() <= 15
 
 
-def rows_read(engine: Engine, command: Command) -> Counter[str]:
-    """Rows of each table that PostgreSQL looks at for one command, its triggers included. Nothing is kept of it."""
+@contextmanager
+def rows_read(connection: Connection) -> Iterator[Counter[str]]:
+    """Rows of each table that PostgreSQL looks at within the block, in its triggers too."""
     seen = "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
-    with engine.database.connect() as connection:
-        before = Counter(dict(connection.exec_driver_sql(seen).all()))
+    read = Counter[str]()
+    before = Counter(dict(connection.exec_driver_sql(seen).all()))
+    yield read
+    read.update(Counter(dict(connection.exec_driver_sql(seen).all())) - before)
+
+
+def rows_read_for(engine: Engine, command: Command) -> Counter[str]:
+    """Rows that one command reads. Nothing is kept of it."""
+    with engine.database.connect() as connection, rows_read(connection) as read:
         decide(connection, engine._tools, Order([command], {}))
-        return Counter(dict(connection.exec_driver_sql(seen).all())) - before
+    return read
 
 
 @pytest.mark.parametrize("batch", [starts, advances, holds])
@@ -175,11 +183,22 @@ def test_no_table_is_read_through_however_little_is_known_of_it(plant: Plant, en
     engine.apply(before)
     read = []
     for size in (4, 200):
-        engine.apply(starts(plant, size)[1])
-        read.append(rows_read(engine, asked))
+        engine.apply([*starts(plant, size)[1], *waits(plant, size)[1]])
+        read.append(rows_read_for(engine, asked))
     few, many = read
     # A row or two more where an index still has versions of it that are gone.
     assert all(abs(many[table] - few[table]) <= 2 for table in few | many), read
+
+
+@pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.waiting_for([UUID(int=0)])])
+def test_what_waits_is_found_among_what_is_decided(plant: Plant, engine: Engine, sought: Select[UUID]) -> None:
+    engine.apply([*starts(plant, 200)[1], *waits(plant, 20)[1]])
+    with engine.database.connect() as connection:
+        for _ in range(6):  # it is prepared by then
+            connection.execute(sought)
+        with rows_read(connection) as read:
+            assert not connection.execute(sought).all()
+    assert not read
 
 
 def test_plans_are_read_once(plant: Plant, engine: Engine) -> None:

@@ -12,11 +12,12 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from runworker.commands import Command
 from runworker.config import Settings
+from runworker.engine import ledger
 from runworker.engine.batch import decide
 from runworker.engine.database import connect
 from runworker.engine.dead_letters import Letter, store
@@ -83,12 +84,8 @@ class Engine:
 
     def sweep(self) -> int:
         """Take in what upstreams put into the ledger themselves and expire what waited too long. Returns how many."""
-        overdue = select(CommandRecord.idempotency_key).where(
-            CommandRecord.status == CommandStatus.WAITING, CommandRecord.expires_at <= func.clock_timestamp()
-        )
-        queued = select(CommandRecord.idempotency_key).where(CommandRecord.status == CommandStatus.QUEUED)
         swept = 0
-        for found in (queued.order_by(CommandRecord.received_at), overdue.order_by(CommandRecord.expires_at)):
+        for found in (ledger.QUEUED, ledger.OVERDUE):
             if keys := self._keys(found.limit(_SWEEP_LIMIT)):
                 self.judge_again(keys, expire=True)
                 swept += len(keys)
@@ -162,12 +159,7 @@ class Engine:
             return self._transact(Order(stored=[key], refused={key: rejection}, release=False))
 
     def _waiting_for(self, woken: Collection[UUID]) -> list[UUID]:
-        if not woken:
-            return []
-        waiting = select(CommandRecord.idempotency_key).where(
-            CommandRecord.status == CommandStatus.WAITING, CommandRecord.wakes_on.overlap(list(woken))
-        )
-        return self._keys(waiting.order_by(CommandRecord.received_at, CommandRecord.idempotency_key))
+        return self._keys(ledger.waiting_for(woken)) if woken else []
 
     def _keys(self, found: Select[UUID]) -> list[UUID]:
         def read() -> list[UUID]:

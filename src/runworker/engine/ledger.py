@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, DateTime, LargeBinary, Text, Uuid, func, insert, select, text, update
+from sqlalchemy import ARRAY, Connection, DateTime, LargeBinary, Select, Text, Uuid, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from runworker.commands import Command
@@ -17,6 +17,10 @@ from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
 _commands = CommandRecord.__table__.c
+
+# As the partial indexes have it: with a parameter in its place, a prepared statement could not use them.
+_IS_WAITING = text("status = 'WAITING'")
+_IS_QUEUED = text("status = 'QUEUED'")
 
 # Row locks come later and in id order. These locks come first, sorted: they stand for ids that have no row yet, so that
 # of two batches that name the same key or run one is wholly before the other. Counting forces every lock to be taken
@@ -39,13 +43,20 @@ _ROWS = select(
     _commands.received_at,
     _commands.expires_at,
 )
+
+QUEUED = select(_commands.idempotency_key).where(_IS_QUEUED).order_by(_commands.received_at)
+"""Keys of commands that upstreams put into the ledger themselves, oldest first."""
+
+OVERDUE = select(_commands.idempotency_key).where(_commands.expires_at <= func.now()).order_by(_commands.expires_at)
+"""Keys of WAITING commands whose time is up, the longest overdue first."""
+
 _PEEK = _ROWS.where(_commands.idempotency_key == any_of("keys"))
 _READ = (
     _ROWS.where(
         _commands.idempotency_key.in_(
             select(func.unnest(array("keys"))).union(
                 select(_commands.idempotency_key).where(
-                    text("status = 'WAITING'"),
+                    _IS_WAITING,
                     _commands.wakes_on.op("&&")(array("woken_by")),
                 )
             )
@@ -83,6 +94,12 @@ _COUNT_DELIVERIES = (
     .where(_commands.idempotency_key == _repeated.c["idempotency_key"])
     .values(deliveries=_commands.deliveries + _repeated.c["times"])
 )
+
+
+def waiting_for(ids: Collection[UUID]) -> Select[UUID]:
+    """Keys of WAITING commands that a change of any of `ids` may let go on, in the order in which they came."""
+    woken = select(_commands.idempotency_key).where(_IS_WAITING, _commands.wakes_on.overlap(list(ids)))
+    return woken.order_by(_commands.received_at, _commands.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)

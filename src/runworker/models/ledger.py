@@ -33,7 +33,7 @@ class CommandRecord(Base):
             postgresql_using="gin",
             postgresql_where=text("status = 'WAITING'"),
         ),
-        Index("idx_commands_expires_at", "expires_at", postgresql_where=text("status = 'WAITING'")),
+        Index("idx_commands_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
         Index("idx_commands_queued", "received_at", postgresql_where=text("status = 'QUEUED'")),
         Index("idx_commands_run_id", "run_id"),
         Index("idx_commands_lot_id", "lot_id", postgresql_where=text("run_id IS NULL AND lot_id IS NOT NULL")),
