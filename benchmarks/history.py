@@ -1,25 +1,50 @@
 """Years of work: plants whose ledger has a million and five million commands in it, and what that costs.
 
 Rows are made inside PostgreSQL, past triggers and foreign keys: a command with payload and verdict, an audit event of
-its run, and for every ten commands an archived run with its eleven steps. Keys are spread evenly over all UUIDs, as
-random ones are, but come in order, so that they are written in minutes. They look a few hours old and sealed: nothing
-that workers do beside the queue (archiving, sealing, pruning) has anything to do with them.
+its run, and for every ten commands an archived run with its eleven steps. Keys are those of three years, in the order
+of time, as runworker.client makes them; or spread evenly over all UUIDs, as random ones are, but written in order, so
+that it takes minutes. They look a few hours old and sealed: nothing that workers do beside the queue (archiving,
+sealing, pruning) has anything to do with them.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
+from uuid import UUID, uuid4
 
 import psycopg
 from sqlalchemy import make_url
 
 from benchmarks.contest import Screen
 from benchmarks.ground import Ground, Plant
+from runworker.ids import new_id
 
-SIZES: Final = (0, 1_000_000, 5_000_000)
+
+@dataclass(frozen=True)
+class Past:
+    """How many commands lie behind a plant. make_id: makes the keys that come after them, of the same kind."""
+
+    commands: int
+    make_id: Callable[[], UUID] = new_id
+
+
+PASTS: Final[Mapping[str, Past]] = {
+    "empty": Past(0),
+    "1_million": Past(1_000_000),
+    "1_million_with_random_keys": Past(1_000_000, uuid4),
+    "5_million": Past(5_000_000),
+}
 PORTION: Final = 250_000
 COMMANDS_A_RUN: Final = 10
 
-_ID: Final = (
+_MILLISECONDS: Final = 3 * 365 * 86_400_000
+_RANDOM: Final = (
     "(lpad(to_hex(({number})::bigint * 4294967296 / {total}), 8, '0') || substr(md5('{kind}' || {number}), 9))::uuid"
+)
+_IN_ORDER: Final = (
+    "(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 86400000"
+    f" - ({{total}} - ({{number}})::bigint) * {_MILLISECONDS} / {{total}}), 12, '0')"
+    " || '7' || substr(md5('{kind}' || {number}), 1, 3) || '8' || substr(md5('{kind}' || {number}), 4, 15))::uuid"
 )
 _RUNS: Final = """
     INSERT INTO production_runs (id, run_code, flow_version_id, operator_id, started_by, status, current_step_index,
@@ -31,7 +56,7 @@ _RUNS: Final = """
 _STEPS: Final = """
     INSERT INTO run_step_executions (id, run_id, step_index, node_id, status, started_at, completed_at, operator_id,
                                      command_key)
-    SELECT gen_random_uuid(), {run}, step, 'node-' || step, 'COMPLETED', now() - interval '40 days',
+    SELECT {step}, {run}, step, 'node-' || step, 'COMPLETED', now() - interval '40 days',
            now() - interval '40 days', %(user)s, {run}
     FROM generate_series(%(first)s / 10, %(last)s / 10) AS i, generate_series(0, 10) AS step
 """
@@ -65,19 +90,21 @@ _SEAL: Final = """
 _TABLES: Final = ("production_runs", "run_step_executions", "commands", "audit_events")
 
 
-def aged(place: Ground, mould: Plant, commands: int, screen: Screen) -> Plant:
-    """A copy of a plant with so many commands behind it. Needs a superuser, as embedded servers have."""
-    plant = place.copy(mould, f"history_{commands}")
+def aged(place: Ground, mould: Plant, name: str, screen: Screen) -> Plant:
+    """A copy of a plant with the past of this name. Needs a superuser, as embedded servers have."""
+    past = PASTS[name]
+    commands = past.commands
+    plant = place.copy(mould, f"history_{name}")
     url = make_url(plant.url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         # Foreign keys are triggers too: what is made here keeps them anyway.
         connection.execute("SET session_replication_role = replica")
         for first in range(0, commands, PORTION):
             last = min(first + PORTION, commands) - 1
-            for statement in _statements(commands):
+            for statement in _statements(past):
                 given = {"first": first, "last": last, "user": plant.manager, "version": plant.flow_version_id}
                 connection.execute(statement, given)
-            screen.show(f"rows of {commands // 1_000_000} million", last + 1, commands)
+            screen.show(f"history: {name.replace('_', ' ')}", last + 1, commands)
         if commands:
             connection.execute(_SEAL)
         connection.execute(f"VACUUM ANALYZE {', '.join(_TABLES)}")
@@ -85,10 +112,13 @@ def aged(place: Ground, mould: Plant, commands: int, screen: Screen) -> Plant:
     return plant
 
 
-def _statements(total: int) -> list[str]:
+def _statements(past: Past) -> list[str]:
+    pattern = _RANDOM if past.make_id is uuid4 else _IN_ORDER
+    runs = -(-past.commands // COMMANDS_A_RUN)
     names = {
-        "key": _ID.format(number="i", total=total, kind="key"),
-        "run": _ID.format(number="i", total=-(-total // COMMANDS_A_RUN), kind="run"),
-        "run_of_key": _ID.format(number="i / 10", total=-(-total // COMMANDS_A_RUN), kind="run"),
+        "key": pattern.format(number="i", total=past.commands, kind="key"),
+        "run": pattern.format(number="i", total=runs, kind="run"),
+        "run_of_key": pattern.format(number="i / 10", total=runs, kind="run"),
+        "step": _IN_ORDER.format(number="(i * 11 + step)", total=11 * runs, kind="step"),
     }
     return [statement.format(**names) for statement in (_RUNS, _STEPS, _COMMANDS, _EVENTS)]

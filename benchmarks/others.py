@@ -19,7 +19,8 @@ from sqlalchemy import make_url
 from benchmarks.children import ROOT, children
 from benchmarks.contenders import Missing, ToldToGo
 from benchmarks.ground import Ground
-from benchmarks.workload import Work, advances, shape, uuids
+from benchmarks.workload import Work, advances, shape
+from runworker.ids import new_id
 
 INSTALL_SECONDS: Final = 60.0
 PACKAGES: Final = {"dbos": "dbos>=3.4,<3.5", "procrastinate": "procrastinate>=3.10,<3.11"}
@@ -87,7 +88,7 @@ class Other(ToldToGo):
     def lay(self, commands: int) -> Work:
         """Make runs, and give each process the commands of its own."""
         runs, steps = shape(commands)
-        ids = uuids(runs)
+        ids = [new_id() for _ in range(runs)]
         with self._connection() as connection:
             connection.execute("INSERT INTO bench_runs (id) SELECT unnest(%s::uuid[])", [ids])
         return self.hand_out(Work(ids, steps, advances(ids, steps, issued_by="")))

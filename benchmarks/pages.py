@@ -109,8 +109,8 @@ def drawings(figures: Mapping[str, Any]) -> dict[str, str]:
         ]
         drawn["performance-latency.svg"] = bars("From sent to told", "milliseconds", values)
     if history := figures.get("history"):
-        values = [Bar(f"{int(size):,} ledger rows", rate, True) for size, rate in history.items()]
-        drawn["performance-history.svg"] = bars("Single messages by ledger size", "commands a second", values)
+        values = [Bar(past.replace("_", " "), rate, True) for past, rate in history.items()]
+        drawn["performance-history.svg"] = bars("Single messages by what lies behind", "commands a second", values)
     if memory := figures.get("memory"):
         values = [Bar(f"after {commands:,} commands", mib, True) for commands, mib in memory["resident_mib"]]
         drawn["performance-memory.svg"] = bars("Resident memory of two workers", "MiB", values)

@@ -156,18 +156,18 @@ class _Run:
             self._screen.say("history is skipped: it is only made on embedded servers")
             return
         mould = self._place.plant("mould")
-        plants = {size: history.aged(self._place, mould, size, self._screen) for size in history.SIZES}
-        workloads = {size: Workload(plant) for size, plant in plants.items()}
+        plants = {name: history.aged(self._place, mould, name, self._screen) for name in history.PASTS}
+        workloads = {name: Workload(plant, history.PASTS[name].make_id) for name, plant in plants.items()}
         try:
-            contenders = {size: Single(f"history_{size}", workload) for size, workload in workloads.items()}
+            contenders = {name: Single(f"history_{name}", workload) for name, workload in workloads.items()}
             results = self._contest.measure(list(contenders.values()))
         finally:
             for workload in workloads.values():
                 workload.close()
         self._outcome.take(results, as_rates=False)
-        rates = {str(size): results[contender.name].rate for size, contender in contenders.items()}
+        rates = {name: results[contender.name].rate for name, contender in contenders.items()}
         self._outcome.history = rates
-        self._outcome.ratios["history_5m_to_empty"] = ratio(rates[str(history.SIZES[-1])], rates[str(history.SIZES[0])])
+        self._outcome.ratios["history_5m_to_empty"] = ratio(rates["5_million"], rates["empty"])
 
     def _present(self, names: Sequence[str], workload: Workload) -> list[Contender]:
         found: list[Contender] = []

@@ -5,16 +5,17 @@ is about a hundred runs, and hardly ever meets a run whose step before is still 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import create_engine, text
 
 from benchmarks.ground import Plant
 from runworker.commands import parse
 from runworker.engine import Engine
+from runworker.ids import new_id
 from runworker.states import CommandStatus
 
 STEPS: Final = 10
@@ -57,10 +58,14 @@ def shape(commands: int) -> tuple[int, int]:
 
 
 class Workload:
-    """Makes work in a plant and checks it. started, seconds: how many runs it started, and how long that took."""
+    """Makes work in a plant and checks it. started, seconds: how many runs it started, and how long that took.
 
-    def __init__(self, plant: Plant) -> None:
+    make_id: makes its keys, as runworker.client does unless something else is said.
+    """
+
+    def __init__(self, plant: Plant, make_id: Callable[[], UUID] = new_id) -> None:
         self.plant = plant
+        self._make_id = make_id
         self.started = 0
         self.seconds = 0.0
         self._engine = Engine(plant.settings)
@@ -75,7 +80,7 @@ class Workload:
         """About so many advances of runs that are started here, through the engine."""
         runs, steps = shape(commands)
         ids = self._start(runs)
-        return Work(ids, steps, advances(ids, steps, self.plant.manager))
+        return Work(ids, steps, advances(ids, steps, self.plant.manager, self._make_id))
 
     def shortcomings(self, work: Work, patience: float = 10.0) -> list[str]:
         """What the database does not say of finished work although it should. Empty when all is there.
@@ -98,7 +103,7 @@ class Workload:
             return {what: connection.execute(text(query), parameters).scalar_one() for what, query in CHECKS.items()}
 
     def _start(self, runs: int) -> list[UUID]:
-        ids = uuids(runs)
+        ids = [self._make_id() for _ in range(runs)]
         common = {"issued_by": self.plant.manager, "flow_version_id": self.plant.flow_version_id}
         commands = [parse("start_run", {"idempotency_key": id_, **common}) for id_ in ids]
         began = time.perf_counter()
@@ -111,15 +116,12 @@ class Workload:
         return ids
 
 
-def uuids(many: int) -> list[UUID]:
-    """New ids."""
-    return [uuid4() for _ in range(many)]
-
-
-def advances(runs: Sequence[UUID], steps: int, issued_by: str) -> list[dict[str, Any]]:
+def advances(
+    runs: Sequence[UUID], steps: int, issued_by: str, make_id: Callable[[], UUID] = new_id
+) -> list[dict[str, Any]]:
     """Keyword arguments of all advances of these runs, a step of all runs at a time."""
     return [
-        {"idempotency_key": str(uuid4()), "issued_by": issued_by, "run_id": str(run), "to_step_index": step}
+        {"idempotency_key": str(make_id()), "issued_by": issued_by, "run_id": str(run), "to_step_index": step}
         for step in range(1, steps + 1)
         for run in runs
     ]

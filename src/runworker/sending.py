@@ -6,13 +6,14 @@ The methods are the same for who sends each command in a message of its own and 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from celery import Celery
 from celery.app.backends import by_url
 from kombu.connection import Connection
 
 from runworker.commands import Command, parse
+from runworker.ids import new_id
 
 Handle = TypeVar("Handle")
 
@@ -58,7 +59,7 @@ class Sender(ABC, Generic[Handle]):
         could not read the command.
         """
         given = {name: value for name, value in self._defaults.items() if value is not None} | fields
-        given.setdefault("idempotency_key", uuid4())
+        given.setdefault("idempotency_key", new_id())
         return self.send_again(parse(name, given))
 
     @abstractmethod

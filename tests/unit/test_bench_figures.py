@@ -29,7 +29,7 @@ MEASURED: dict[str, Any] = {
     "details": {"single": {"processor_seconds_per_1000": {"workers": 0.25}, "resident_mib": 151.5}},
     "latency_ms": {"single": {"50/s": {"messages_per_second": 50.0, "p50": 2.5, "p95": 3.0, "p99": 4.0}}},
     "memory": {"resident_mib": [[20_000, 150.0], [200_000, 151.0]], "memory_200k_to_20k": 1.01},
-    "history": {"0": 6000.0, "5000000": 5900.0},
+    "history": {"empty": 6000.0, "5_million": 5900.0},
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from runworker.handlers.facts import Link, Lot, QcRecord, Run, Step, Version
+from runworker.ids import new_id
 
 Row = tuple[Any, ...]
 
@@ -33,8 +34,9 @@ def run_row(run: Run, before: Run | None, command_key: UUID, codes: Mapping[UUID
 
 
 def step_row(run: Run, step: Step, before: Step | None, command_key: UUID) -> Row:
-    """A row of run_step_executions."""
+    """A row of run_step_executions. Rows that are there keep their ids."""
     return (
+        None if before else new_id(),
         run.id,
         step.step_index,
         step.node_id,
@@ -70,7 +72,7 @@ def lot_row(lot: Lot, before: Lot | None, command_key: UUID, codes: Mapping[UUID
 
 def link_row(link: Link, command_key: UUID) -> Row:
     """A row of lot_genealogy."""
-    return link.parent_id, link.child_id, _decimal(link.quantity_used_kg), command_key
+    return new_id(), link.parent_id, link.child_id, _decimal(link.quantity_used_kg), command_key
 
 
 def qc_row(record: QcRecord, command_key: UUID) -> Row:

@@ -22,7 +22,7 @@ _run = Given(
     ended_at=_time, idempotency_key=Uuid(), status_reason=Text(), command_key=Uuid(), from_status=Text(),
 )  # fmt: skip
 _step = Given(
-    run_id=Uuid(), step_index=Integer(), node_id=Text(), status=Text(), started_at=_time, completed_at=_time,
+    id=Uuid(), run_id=Uuid(), step_index=Integer(), node_id=Text(), status=Text(), started_at=_time, completed_at=_time,
     operator_id=Uuid(), command_key=Uuid(), from_status=Text(),
 )  # fmt: skip
 _lot = Given(
@@ -30,7 +30,7 @@ _lot = Given(
     production_run_id=Uuid(), operator_id=Uuid(), weight_kg=Numeric(), temperature_c=Numeric(), sku_type=Text(),
     supplier_id=Uuid(), metadata=JSONB(), status_reason=Text(), command_key=Uuid(), from_status=Text(),
 )  # fmt: skip
-_link = Given(parent_lot_id=Uuid(), child_lot_id=Uuid(), quantity_used_kg=Numeric(), command_key=Uuid())
+_link = Given(id=Uuid(), parent_lot_id=Uuid(), child_lot_id=Uuid(), quantity_used_kg=Numeric(), command_key=Uuid())
 _qc = Given(
     id=Uuid(), lot_id=Uuid(), qc_gate_id=Uuid(), operator_id=Uuid(), decision=Text(), notes=Text(),
     temperature_c=Numeric(), digital_signature=Text(), decided_at=_time, command_key=Uuid(),
