@@ -14,7 +14,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, LargeBinary, Row, Select, Text, cast, func, insert, literal, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    Row,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.dml import ReturningInsert
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -70,6 +84,39 @@ _SEALS: Final = (
     .order_by(AuditSeal.id)
     .execution_options(yield_per=100)
 )
+_LINES: Final = (
+    select(AuditEvent.id, _EVENT_LINE.label("line"))
+    .where(AuditEvent.id > bindparam("after"), AuditEvent.id <= bindparam("up_to"))
+    .order_by(AuditEvent.id)
+    .limit(bindparam("most", type_=Integer()))
+)
+
+
+def _sealing() -> ReturningInsert[int]:
+    """Inserts the next seal over `_LINES`, if there are any, and returns its number of events. previous: a hash.
+
+    PostgreSQL takes the hash: a worker that did it in Python would keep its commands waiting meanwhile.
+    """
+    events = _LINES.subquery()
+    first, last, many = func.min(events.c.id), func.max(events.c.id), func.count()
+    description = cast(func.jsonb_build_array(_FORMAT, first, last, many, _NOW), Text)
+    lines = func.string_agg(events.c.line + "\n", aggregate_order_by(literal(""), events.c.id))
+    before = bindparam("previous", type_=LargeBinary())
+    digest = func.sha256(before.op("||")(func.convert_to(description + "\n" + lines, "UTF8")))
+    seal = {
+        AuditSeal.first_event_id: first,
+        AuditSeal.last_event_id: last,
+        AuditSeal.events: many,
+        AuditSeal.previous_sha256: before,
+        AuditSeal.sha256: digest,
+        AuditSeal.sealed_at: func.now(),
+    }
+    made = select(*seal.values()).having(many > 0)
+    return insert(AuditSeal).from_select(list(seal), made, include_defaults=False).returning(AuditSeal.events)
+
+
+_SEALING: Final = _sealing()
+
 _LAST_SEAL: Final = select(AuditSeal.last_event_id, AuditSeal.sha256).order_by(AuditSeal.id.desc()).limit(1)
 
 
@@ -110,7 +157,8 @@ def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
     with database.begin() as connection:
         connection.execute(_LOCK)
         last_event_id, previous = connection.execute(_LAST_SEAL).one_or_none() or (0, FIRST_PREVIOUS)
-        sealed: int | None = connection.execute(_sealing(last_event_id, horizon, previous)).scalar_one_or_none()
+        given = {"after": last_event_id, "up_to": horizon, "most": MOST_EVENTS, "previous": previous}
+        sealed: int | None = connection.execute(_SEALING, given).scalar_one_or_none()
         return sealed or 0
 
 
@@ -164,34 +212,6 @@ def _oldest_transaction(database: Engine) -> int:
         return oldest
 
 
-def _sealing(after: int, up_to: int, previous: bytes) -> ReturningInsert[int]:
-    """Inserts the next seal, if there is anything to seal, and returns its number of events.
-
-    PostgreSQL takes the hash: a worker that did it in Python would keep its commands waiting meanwhile.
-    """
-    events = _lines(after, up_to, MOST_EVENTS).subquery()
-    first, last, many = func.min(events.c.id), func.max(events.c.id), func.count()
-    description = cast(func.jsonb_build_array(_FORMAT, first, last, many, _NOW), Text)
-    lines = func.string_agg(events.c.line + "\n", aggregate_order_by(literal(""), events.c.id))
-    before = literal(previous, LargeBinary)
-    digest = func.sha256(before.op("||")(func.convert_to(description + "\n" + lines, "UTF8")))
-    seal = {
-        AuditSeal.first_event_id: first,
-        AuditSeal.last_event_id: last,
-        AuditSeal.events: many,
-        AuditSeal.previous_sha256: before,
-        AuditSeal.sha256: digest,
-        AuditSeal.sealed_at: func.now(),
-    }
-    made = select(*seal.values()).having(many > 0)
-    return insert(AuditSeal).from_select(list(seal), made, include_defaults=False).returning(AuditSeal.events)
-
-
-def _lines(after: int, up_to: int, most: int) -> Select[int, str]:
-    covered = select(AuditEvent.id, _EVENT_LINE.label("line")).where(AuditEvent.id > after, AuditEvent.id <= up_to)
-    return covered.order_by(AuditEvent.id).limit(most)
-
-
 def _hash(previous: bytes, description: tuple[Any, ...], lines: Sequence[Row[int, str]]) -> bytes:
     digest = hashlib.sha256(previous)
     digest.update(json.dumps([_FORMAT, *description]).encode() + b"\n")
@@ -206,7 +226,8 @@ def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id
         return "it does not follow the seal before it; that one, or this one, was changed, removed or added"
     if row.last_event_id <= last_event_id:
         return f"it covers event {row.last_event_id}, which the seal before it covers"
-    lines = connection.execute(_lines(last_event_id, row.last_event_id, MOST_EVENTS + 1)).all()
+    given = {"after": last_event_id, "up_to": row.last_event_id, "most": MOST_EVENTS + 1}
+    lines = connection.execute(_LINES, given).all()
     if len(lines) != row.events:
         return f"it was made over {row.events} events, and there are {'more' if len(lines) > row.events else 'fewer'}"
     description = (row.first_event_id, row.last_event_id, row.events, row.instant)
