@@ -89,7 +89,8 @@ class Client(Sender[Sent]):
 
     broker_url: Redis or Valkey. issued_by: the user that commands are issued by unless one says otherwise.
     result_backend_url: where verdicts are read; default: the broker. queue: as the workers' `RUNWORKER_QUEUE`.
-    source: name of the sending system, kept with every command.
+    source: name of the sending system, kept with every command. sentinel_master: what Sentinel calls the server, for
+    `sentinel://` URLs.
     """
 
     def __init__(
@@ -100,10 +101,11 @@ class Client(Sender[Sent]):
         result_backend_url: str | None = None,
         queue: str = "celery",
         source: str | None = None,
+        sentinel_master: str = "mymaster",
     ) -> None:
         super().__init__({"issued_by": issued_by, "source": source})
         self._queue = queue
-        self._post = Post(broker_url, result_backend_url or broker_url)
+        self._post = Post(broker_url, result_backend_url or broker_url, sentinel_master)
 
     def __enter__(self) -> Self:
         """Use the client as a context manager to close it."""

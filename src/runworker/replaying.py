@@ -99,6 +99,7 @@ def _send(command: Command, settings: Settings) -> None:
         celery.conf.broker_transport_options = {
             "socket_connect_timeout": settings.connect_timeout_seconds,
             "socket_timeout": settings.connect_timeout_seconds,
+            "master_name": settings.sentinel_master,
         }
         try:
             celery.send_task(

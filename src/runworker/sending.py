@@ -88,7 +88,7 @@ class Post(Celery):
     It has no result backend: with one, Celery subscribes to the result of every task that it sends. Ours is `results`.
     """
 
-    def __init__(self, broker_url: str, result_backend_url: str) -> None:
+    def __init__(self, broker_url: str, result_backend_url: str, sentinel_master: str) -> None:
         super().__init__("runworker.client", set_as_current=False)
         self._broker_url = broker_url
         self.backend_cls = "disabled"
@@ -97,6 +97,8 @@ class Post(Celery):
             result_accept_content=["json"],
             task_serializer="json",
             result_serializer="json",
+            broker_transport_options={"master_name": sentinel_master},
+            result_backend_transport_options={"master_name": sentinel_master},
         )
         kind, url = by_url(result_backend_url, self.loader)
         self.results = kind(app=self, url=url)
