@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.environment import without_settings
 from typer.testing import CliRunner, Result
 
 from runworker.cli import app
@@ -31,7 +32,7 @@ class CommandLine:
 
     def run(self, *arguments: str, stdin: bytes | None = None, terminal_width: int = 200) -> Result:
         """In this process."""
-        others = {name: None for name in os.environ if name.startswith("RUNWORKER_")}
+        others = dict.fromkeys(os.environ.keys() - without_settings().keys())
         environment: Mapping[str, str | None] = {**others, **self.variables, "COLUMNS": str(terminal_width)}
         return CliRunner().invoke(app, arguments, input=stdin, env=environment, catch_exceptions=False)
 
@@ -55,11 +56,10 @@ class CommandLine:
 
     def process(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """As a process, in a group of its own, for os.killpg to do what a terminal's ctrl-C does."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNWORKER_")}
         return subprocess.Popen(
             [*MODULE, *arguments],
             cwd=self.folder,
-            env=kept | self.variables,
+            env=without_settings() | self.variables,
             stdout=subprocess.PIPE,
             text=True,
             process_group=0,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.crew import crew, shared_crew
+from tests.environment import no_settings
 from tests.plant import engine, plant
 from tests.servers import (
     broker_url,
@@ -22,6 +23,7 @@ __all__ = [
     "database_url",
     "empty_database_url",
     "engine",
+    "no_settings",
     "plant",
     "servers",
     "shared_crew",

@@ -1,7 +1,6 @@
 """Any Celery client can send commands: by name, in JSON, to the default queue, and read the verdicts."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from tests.crew import Crew
+from tests.environment import without_settings
 
 UPSTREAM = Path(__file__).with_name("plain_upstream.py")
 
@@ -18,11 +18,10 @@ pytestmark = pytest.mark.timeout(120)
 def test_a_plain_celery_application_sends_by_name_and_gets_verdicts(crew: Crew, tmp_path: Path) -> None:
     crew.hire()
     user, version = crew.plant.user("OPERATOR"), crew.plant.version()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNWORKER_")}
     ran = subprocess.run(
         [sys.executable, str(UPSTREAM), crew.broker_url, str(user), str(version)],
         cwd=tmp_path,
-        env=environment,
+        env=without_settings(),
         capture_output=True,
         text=True,
         timeout=300,

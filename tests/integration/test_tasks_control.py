@@ -1,6 +1,5 @@
 """Celery's own command line on the application: what operators type, and that no secret is ever printed."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 from tests.crew import Crew
+from tests.environment import without_settings
 
 from runworker.commands import COMMANDS
 from runworker.workers import environment_of
@@ -20,11 +20,10 @@ HIDDEN = "hunter2"
 
 def celery(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """`celery -A runworker.app` in a folder without .env, with these variables and no other setting of ours."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNWORKER_")}
     return subprocess.run(
         [sys.executable, "-m", "celery", "-A", "runworker.app", *arguments],
         cwd=folder,
-        env=kept | variables,
+        env=without_settings() | variables,
         capture_output=True,
         text=True,
         timeout=180,

@@ -6,19 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from runworker.config import PREFIX, Settings, masked
+from runworker.config import Settings, masked
 from runworker.errors import ConfigurationError
 
 DATABASE = "postgresql://worker:hidden@db.example/plant"
 
 
 @pytest.fixture(autouse=True)
-def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nothing_set(no_settings: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty folder and no RUNWORKER_ variable, whatever the machine has."""
-    import os  # noqa: PLC0415 - nothing else here may look at the environment
-
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("RUNWORKER_SECRETS_DIR", str(tmp_path / "none"))
     monkeypatch.chdir(tmp_path)
 

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.environment import without_settings
 
 from runworker.config import Settings
 from runworker.logs import configure_logging, printable, without_passwords
@@ -51,9 +52,8 @@ structlog.get_logger().info("batch.applied", commands=3)
 def seen_in_a_terminal(**variables: str) -> str:
     """What a process of its own logs to a terminal."""
     master, terminal = os.openpty()
-    kept = {
-        name: value for name, value in os.environ.items() if name != "NO_COLOR" and not name.startswith("RUNWORKER_")
-    }
+    kept = without_settings()
+    kept.pop("NO_COLOR", None)
     subprocess.run([sys.executable, "-c", IN_A_TERMINAL], stderr=terminal, env=kept | variables, check=True)
     os.close(terminal)
     with os.fdopen(master, "rb", buffering=0) as reader:

@@ -1,10 +1,8 @@
 """Which servers a process talks to, as far as settings alone decide it."""
 
-import os
-
 import pytest
 
-from runworker.config import PREFIX, Settings
+from runworker.config import Settings
 from runworker.embedded import ServerUrls
 from runworker.errors import ConfigurationError
 from runworker.servers import as_owner, filled, lacks_database, lacks_servers, owner_url, resolved
@@ -13,11 +11,7 @@ DATABASE, OWNER, BROKER = "postgresql+psycopg://w@h/x", "postgresql+psycopg://o@
 URLS = ServerUrls("postgresql+psycopg://admin@e/x", "postgresql+psycopg://worker@e/x", "redis://e/0")
 
 
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers that the whole test run is on are named in the environment, and none of these tests' business."""
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def settings(**given: str) -> Settings:
