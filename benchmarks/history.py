@@ -7,6 +7,7 @@ that it takes minutes. They look a few hours old and sealed: nothing that worker
 sealing, pruning) has anything to do with them.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -37,13 +38,13 @@ PASTS: Final[Mapping[str, Past]] = {
 PORTION: Final = 250_000
 COMMANDS_A_RUN: Final = 10
 
-_MILLISECONDS: Final = 3 * 365 * 86_400_000
+_DAY: Final = 86_400_000
+_MILLISECONDS: Final = 3 * 365 * _DAY
 _RANDOM: Final = (
     "(lpad(to_hex(({number})::bigint * 4294967296 / {total}), 8, '0') || substr(md5('{kind}' || {number}), 9))::uuid"
 )
 _IN_ORDER: Final = (
-    "(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 86400000"
-    f" - ({{total}} - ({{number}})::bigint) * {_MILLISECONDS} / {{total}}), 12, '0')"
+    f"(lpad(to_hex({{until}} - ({{total}} - ({{number}})::bigint) * {_MILLISECONDS} / {{total}}), 12, '0')"
     " || '7' || substr(md5('{kind}' || {number}), 1, 3) || '8' || substr(md5('{kind}' || {number}), 4, 15))::uuid"
 )
 _RUNS: Final = """
@@ -51,14 +52,14 @@ _RUNS: Final = """
                                  started_at, completed_at, ended_at, idempotency_key, command_key)
     SELECT {run}, 'RUN-20200101-PAST-' || lpad(i::text, 8, '0'), %(version)s, %(user)s, %(user)s, 'ARCHIVED', 10,
            now() - interval '40 days', now() - interval '40 days', now() - interval '40 days', {run}, {run}
-    FROM generate_series(%(first)s / 10, %(last)s / 10) AS i
+    FROM generate_series(%(first)s::bigint / 10, %(last)s::bigint / 10) AS i
 """
 _STEPS: Final = """
     INSERT INTO run_step_executions (id, run_id, step_index, node_id, status, started_at, completed_at, operator_id,
                                      command_key)
     SELECT {step}, {run}, step, 'node-' || step, 'COMPLETED', now() - interval '40 days',
            now() - interval '40 days', %(user)s, {run}
-    FROM generate_series(%(first)s / 10, %(last)s / 10) AS i, generate_series(0, 10) AS step
+    FROM generate_series(%(first)s::bigint / 10, %(last)s::bigint / 10) AS i, generate_series(0, 10) AS step
 """
 _COMMANDS: Final = """
     INSERT INTO commands (idempotency_key, command, payload, payload_sha256, issued_by, status, run_id, verdict,
@@ -70,7 +71,7 @@ _COMMANDS: Final = """
                {run_of_key}, 'replayed', false, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'run_status', 'RUNNING',
                'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s::uuid),
            {key}::text, now() - interval '6 hours', now() - interval '6 hours', 1
-    FROM generate_series(%(first)s, %(last)s) AS i
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i
 """
 _EVENTS: Final = """
     INSERT INTO audit_events (at, entity, entity_id, operation, before, after, command_key, command, actor, db_user,
@@ -81,7 +82,7 @@ _EVENTS: Final = """
            jsonb_build_object('id', {run_of_key}, 'run_code', 'RUN-20200101-PAST-' || i / 10, 'status', 'RUNNING',
                'current_step_index', 1 + i %% 10, 'flow_version_id', %(version)s::uuid, 'operator_id', %(user)s::uuid),
            {key}, 'advance_step', %(user)s, 'bench', 3
-    FROM generate_series(%(first)s, %(last)s) AS i
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i
 """
 _SEAL: Final = """
     INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
@@ -99,9 +100,10 @@ def aged(place: Ground, mould: Plant, name: str, screen: Screen) -> Plant:
     with psycopg.connect(url, autocommit=True) as connection:
         # Foreign keys are triggers too: what is made here keeps them anyway.
         connection.execute("SET session_replication_role = replica")
+        statements = _statements(past)
         for first in range(0, commands, PORTION):
             last = min(first + PORTION, commands) - 1
-            for statement in _statements(past):
+            for statement in statements:
                 given = {"first": first, "last": last, "user": plant.manager, "version": plant.flow_version_id}
                 connection.execute(statement, given)
             screen.show(f"history: {name.replace('_', ' ')}", last + 1, commands)
@@ -114,11 +116,11 @@ def aged(place: Ground, mould: Plant, name: str, screen: Screen) -> Plant:
 
 def _statements(past: Past) -> list[str]:
     pattern = _RANDOM if past.make_id is uuid4 else _IN_ORDER
-    runs = -(-past.commands // COMMANDS_A_RUN)
+    runs, until = -(-past.commands // COMMANDS_A_RUN), time.time_ns() // 1_000_000 - _DAY
     names = {
-        "key": pattern.format(number="i", total=past.commands, kind="key"),
-        "run": pattern.format(number="i", total=runs, kind="run"),
-        "run_of_key": pattern.format(number="i / 10", total=runs, kind="run"),
-        "step": _IN_ORDER.format(number="(i * 11 + step)", total=11 * runs, kind="step"),
+        "key": pattern.format(number="i", total=past.commands, kind="key", until=until),
+        "run": pattern.format(number="i", total=runs, kind="run", until=until),
+        "run_of_key": pattern.format(number="i / 10", total=runs, kind="run", until=until),
+        "step": _IN_ORDER.format(number="i * 11 + step", total=11 * runs, kind="step", until=until),
     }
     return [statement.format(**names) for statement in (_RUNS, _STEPS, _COMMANDS, _EVENTS)]
