@@ -46,7 +46,7 @@ class Uuids(Array):
 
     def packed(self) -> list[bytes]:
         """Sixteen bytes each."""
-        return [_NULL if value is None else _SIXTEEN + value.bytes for value in self]
+        return [_NULL if value is None else _SIXTEEN + value.int.to_bytes(16) for value in self]
 
 
 class Texts(Array):

@@ -1,12 +1,11 @@
 """Loading: one SELECT a table over the whole batch, runs locked in id order so that batches never deadlock."""
 
 from collections.abc import Collection
-from itertools import groupby
-from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, and_, case, func, null, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from runworker.engine.arrays import Uuids, any_of
 from runworker.errors import Rejected
@@ -42,18 +41,24 @@ _RUNS = (
     .with_for_update()
 )
 
+# A row for each run, with an array for each field of `Step`: to read eleven rows would take twice the time.
 _STEPS = (
     select(
         RunStepExecution.run_id,
-        RunStepExecution.step_index,
-        RunStepExecution.node_id,
-        RunStepExecution.status,
-        RunStepExecution.started_at,
-        RunStepExecution.completed_at,
-        RunStepExecution.operator_id,
+        *(
+            func.array_agg(aggregate_order_by(column, RunStepExecution.step_index))
+            for column in (
+                RunStepExecution.step_index,
+                RunStepExecution.node_id,
+                RunStepExecution.status,
+                RunStepExecution.started_at,
+                RunStepExecution.completed_at,
+                RunStepExecution.operator_id,
+            )
+        ),
     )
     .where(RunStepExecution.run_id == _ids)
-    .order_by(RunStepExecution.run_id, RunStepExecution.step_index)
+    .group_by(RunStepExecution.run_id)
 )
 
 _VERSIONS = (
@@ -169,9 +174,9 @@ def load_runs(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Run]:
     rows = connection.execute(_RUNS, {"ids": Uuids(ids)}).all()
     if not rows:
         return {}
-    found = connection.execute(_STEPS, {"ids": Uuids([row[0] for row in rows])}).all()
+    found: Any = connection.execute(_STEPS, {"ids": Uuids([row[0] for row in rows])})
     steps = {
-        run_id: tuple([Step(row[1], row[2], _STEP_STATUSES[row[3]], row[4], row[5], row[6]) for row in of_run])
-        for run_id, of_run in groupby(found, itemgetter(0))
+        run_id: tuple(map(Step, indices, nodes, map(_STEP_STATUSES.__getitem__, states), *others))
+        for run_id, indices, nodes, states, *others in found
     }
     return {row[0]: Run(row[0], _RUN_STATUSES[row[1]], *row[2:], steps=steps.get(row[0], ())) for row in rows}
