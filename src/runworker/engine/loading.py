@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, case, func, null, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.types import NullType
 
 from runworker.engine.arrays import Uuids, any_of
 from runworker.errors import Rejected
@@ -41,12 +42,13 @@ _RUNS = (
     .with_for_update()
 )
 
-# A row for each run, with an array for each field of `Step`: to read eleven rows would take twice the time.
+# A row for each run, with an array for each field of `Step`: to read eleven rows would take twice the time. Of NullType,
+# as SQLAlchemy would look at each element otherwise.
 _STEPS = (
     select(
         RunStepExecution.run_id,
         *(
-            func.array_agg(aggregate_order_by(column, RunStepExecution.step_index))
+            func.array_agg(aggregate_order_by(column, RunStepExecution.step_index), type_=NullType())
             for column in (
                 RunStepExecution.step_index,
                 RunStepExecution.node_id,
