@@ -42,8 +42,8 @@ _RUNS = (
     .with_for_update()
 )
 
-# A row for each run, with an array for each field of `Step`: to read eleven rows would take twice the time. Of NullType,
-# as SQLAlchemy would look at each element otherwise.
+# A row for each run, with an array for each field of `Step`: to read eleven rows would take twice the time. NullType:
+# SQLAlchemy would look at each element.
 _STEPS = (
     select(
         RunStepExecution.run_id,
