@@ -91,9 +91,8 @@ _SEAL: Final = """
 _TABLES: Final = ("production_runs", "run_step_executions", "commands", "audit_events")
 
 
-def aged(place: Ground, mould: Plant, name: str, screen: Screen) -> Plant:
-    """A copy of a plant with the past of this name. Needs a superuser, as embedded servers have."""
-    past = PASTS[name]
+def aged(place: Ground, mould: Plant, name: str, past: Past, screen: Screen) -> Plant:
+    """A copy of a plant, of this name, with a past. Needs a superuser, as embedded servers have."""
     commands = past.commands
     plant = place.copy(mould, f"history_{name}")
     url = make_url(plant.url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -156,8 +156,10 @@ class _Run:
             self._screen.say("history is skipped: it is only made on embedded servers")
             return
         mould = self._place.plant("mould")
-        plants = {name: history.aged(self._place, mould, name, self._screen) for name in history.PASTS}
-        workloads = {name: Workload(plant, history.PASTS[name].make_id) for name, plant in plants.items()}
+        workloads = {
+            name: Workload(history.aged(self._place, mould, name, past, self._screen), past.make_id)
+            for name, past in history.PASTS.items()
+        }
         try:
             contenders = {name: Single(f"history_{name}", workload) for name, workload in workloads.items()}
             results = self._contest.measure(list(contenders.values()))
