@@ -133,10 +133,14 @@ class Crew:
         """What the workers have written to their log."""
         return self.log.read_text("utf-8", errors="replace") if self.log.exists() else ""
 
+    def dismiss(self) -> None:
+        """End the workers."""
+        while self._teams:
+            self._teams.pop().stop()
+
     def close(self) -> None:
         """End the workers and close all connections. What the workers wrote last is shown where a test failed."""
-        for team in self._teams:
-            team.stop()
+        self.dismiss()
         self._forget_connections()
         self.upstream.close()
         self._results.client.close()

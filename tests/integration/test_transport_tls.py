@@ -29,7 +29,7 @@ class TlsFront:
         self._address = address
         self._loop = asyncio.new_event_loop()
         self._ending = asyncio.Event()
-        self._open: list[asyncio.StreamWriter] = []
+        self._behind: list[asyncio.StreamWriter] = []
         opened: Future[int] = Future()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(opened),))
         self._thread.start()
@@ -42,17 +42,17 @@ class TlsFront:
         self._loop.close()
 
     async def _serve(self, opened: "Future[int]") -> None:
-        server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._context)
+        server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._context, ssl_shutdown_timeout=1)
         opened.set_result(server.sockets[0].getsockname()[1])
         await self._ending.wait()
         server.close()
-        for writer in self._open:
-            writer.transport.abort()
+        for writer in self._behind:
+            writer.transport.abort()  # and so the connection in front of it ends as well
         await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind, ahead = await asyncio.open_connection(*self._address)
-        self._open += writer, ahead
+        self._behind.append(ahead)
         await asyncio.gather(_pour(reader, ahead), _pour(behind, writer))
 
 
@@ -76,6 +76,7 @@ def front(crew: Crew, authority: trustme.CA) -> Iterator[TlsFront]:
     broker = make_url(crew.broker_url)
     front = TlsFront(context, (broker.host or HOST, broker.port or 6379))
     yield front
+    crew.dismiss()  # nobody comes to a front that closes
     front.close()
 
 
