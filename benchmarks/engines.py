@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import make_url
 
 from benchmarks.children import children, module
 from benchmarks.contenders import DONE_SECONDS, Contender, Missing, ToldToGo
@@ -71,7 +70,7 @@ class Pgbench(Contender):
     def lay(self, commands: int) -> Work:
         """Put the commands into a table, in their order."""
         work = self.workload.work(commands)
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.workload.plant.conninfo, autocommit=True) as connection:
             connection.execute(
                 "DROP TABLE IF EXISTS bench_turns; DROP SEQUENCE IF EXISTS bench_turn; CREATE SEQUENCE bench_turn;"
                 " CREATE TABLE bench_turns (turn bigint PRIMARY KEY, key uuid, run uuid, issuer uuid, step int)"
@@ -89,7 +88,13 @@ class Pgbench(Contender):
         options = ["-n", "-M", "prepared", "-c", f"{self.processes}", "-j", f"{self.processes}", "-t", f"{each}"]
         began = time.perf_counter()
         done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [self._program, *options, "-f", str(Path(__file__).with_name("advance.pgbench")), self._url],
+            [
+                self._program,
+                *options,
+                "-f",
+                str(Path(__file__).with_name("advance.pgbench")),
+                self.workload.plant.conninfo,
+            ],
             capture_output=True,
             text=True,
             timeout=DONE_SECONDS,
@@ -107,10 +112,6 @@ class Pgbench(Contender):
     def shortcomings(self, laid: Work) -> list[str]:
         """Ask the database."""
         return self.workload.shortcomings(laid)
-
-    @property
-    def _url(self) -> str:
-        return make_url(self.workload.plant.url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _pgbench() -> str:

@@ -42,6 +42,11 @@ class Plant:
     flow_version_id: str
 
     @property
+    def conninfo(self) -> str:
+        """`url` as psycopg and pgbench take it."""
+        return make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @property
     def broker_url(self) -> str:
         """The broker, password included."""
         assert self.settings.broker_url is not None  # noqa: S101 - for the type; Ground filled it in

@@ -14,7 +14,6 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import make_url
 
 from benchmarks.contest import Screen
 from benchmarks.ground import Ground, Plant
@@ -23,16 +22,21 @@ from runworker.ids import new_id
 
 @dataclass(frozen=True)
 class Past:
-    """How many commands lie behind a plant. make_id: makes the keys that come after them, of the same kind."""
+    """How many commands lie behind a plant, and whether their keys are in the order of time or random."""
 
     commands: int
-    make_id: Callable[[], UUID] = new_id
+    in_order: bool = True
+
+    @property
+    def make_id(self) -> Callable[[], UUID]:
+        """Makes the keys that come after them."""
+        return new_id if self.in_order else uuid4
 
 
 PASTS: Final[Mapping[str, Past]] = {
     "empty": Past(0),
     "1_million": Past(1_000_000),
-    "1_million_with_random_keys": Past(1_000_000, uuid4),
+    "1_million_with_random_keys": Past(1_000_000, in_order=False),
     "5_million": Past(5_000_000),
 }
 PORTION: Final = 250_000
@@ -95,8 +99,7 @@ def aged(place: Ground, mould: Plant, name: str, past: Past, screen: Screen) -> 
     """A copy of a plant, of this name, with a past. Needs a superuser, as embedded servers have."""
     commands = past.commands
     plant = place.copy(mould, f"history_{name}")
-    url = make_url(plant.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(plant.conninfo, autocommit=True) as connection:
         # Foreign keys are triggers too: what is made here keeps them anyway.
         connection.execute("SET session_replication_role = replica")
         statements = _statements(past)
@@ -114,7 +117,7 @@ def aged(place: Ground, mould: Plant, name: str, past: Past, screen: Screen) -> 
 
 
 def _statements(past: Past) -> list[str]:
-    pattern = _RANDOM if past.make_id is uuid4 else _IN_ORDER
+    pattern = _IN_ORDER if past.in_order else _RANDOM
     runs, until = -(-past.commands // COMMANDS_A_RUN), time.time_ns() // 1_000_000 - _DAY
     names = {
         "key": pattern.format(number="i", total=past.commands, kind="key", until=until),

@@ -8,20 +8,18 @@ written into it as a whole, and pages that were in no buffer. Counted and not ti
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import psycopg
-from sqlalchemy import make_url
 
-from benchmarks.ground import Ground, Plant, ground
+from benchmarks.ground import Plant, ground
 from benchmarks.history import Past, aged
 from benchmarks.workload import BATCH, Workload
 from runworker.commands import Command, parse
 from runworker.config import Settings
+from runworker.demo.progress import Progress
 from runworker.embedded import temporary_directory
 from runworker.engine import Engine
 
@@ -33,38 +31,31 @@ _COUNTED: Final = """
 """
 
 
-class _Stderr:
-    """Says what goes on."""
-
-    def say(self, line: str) -> None:
-        print(line, file=sys.stderr)  # noqa: T201
-
-    def show(self, what: str, done: int, total: int) -> None:
-        self.say(f"{what}: {done:,} of {total:,}")
-
-
 def main() -> None:
     """Count for all three pasts and print a table."""
     options = argparse.ArgumentParser(description="Count what a command writes and reads.")
     options.add_argument("--commands", type=int, default=600_000)
     commands = options.parse_args().commands
-    pasts = {"empty": Past(0), "in_order": Past(commands), "random": Past(commands, uuid4)}
+    pasts = {"empty": Past(0), "in_order": Past(commands), "random": Past(commands, in_order=False)}
     print(f"{'behind':10} {'':6} {'WAL bytes':>10} {'whole pages':>12} {'pages read':>11}   a command")  # noqa: T201
-    with temporary_directory() as directory, ground(Settings.load(), Path(directory)) as place:
+    with (
+        Progress(bars=True) as screen,
+        temporary_directory() as directory,
+        ground(Settings.load(), Path(directory)) as place,
+    ):
         mould = place.plant("mould")
         for name, past in pasts.items():
-            for when, counts in zip(("first", "then"), _counted(place, mould, name, past), strict=True):
+            plant = aged(place, mould, name, past, screen)
+            for when, counts in zip(("first", "then"), _counted(plant, past), strict=True):
                 told = "{:10.0f} {:12.2f} {:11.2f}".format(*counts)
                 print(f"{name:10} {when:6} {told}", flush=True)  # noqa: T201
 
 
-def _counted(place: Ground, mould: Plant, name: str, past: Past) -> list[list[float]]:
-    plant = aged(place, mould, name, past, _Stderr())
+def _counted(plant: Plant, past: Past) -> list[list[float]]:
     workload = Workload(plant, past.make_id)
     work = [parse("advance_step", fields) for fields in workload.work(2 * MANY).commands]
     workload.close()
-    url = make_url(plant.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as owner:
+    with psycopg.connect(plant.conninfo, autocommit=True) as owner:
         owner.execute("CHECKPOINT")
         return [_spent(owner, plant, work[first : first + MANY]) for first in (0, MANY)]
 

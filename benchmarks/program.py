@@ -156,10 +156,9 @@ class _Run:
             self._screen.say("history is skipped: it is only made on embedded servers")
             return
         mould = self._place.plant("mould")
-        workloads = {
-            name: Workload(history.aged(self._place, mould, name, past, self._screen), past.make_id)
-            for name, past in history.PASTS.items()
-        }
+        pasts = history.PASTS
+        plants = {name: history.aged(self._place, mould, name, past, self._screen) for name, past in pasts.items()}
+        workloads = {name: Workload(plant, pasts[name].make_id) for name, plant in plants.items()}
         try:
             contenders = {name: Single(f"history_{name}", workload) for name, workload in workloads.items()}
             results = self._contest.measure(list(contenders.values()))

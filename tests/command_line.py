@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.environment import without_settings
+from tests.environment import settings_in, without_settings
 from typer.testing import CliRunner, Result
 
 from runworker.cli import app
@@ -32,7 +32,7 @@ class CommandLine:
 
     def run(self, *arguments: str, stdin: bytes | None = None, terminal_width: int = 200) -> Result:
         """In this process."""
-        others = dict.fromkeys(os.environ.keys() - without_settings().keys())
+        others = dict.fromkeys(settings_in(os.environ))
         environment: Mapping[str, str | None] = {**others, **self.variables, "COLUMNS": str(terminal_width)}
         return CliRunner().invoke(app, arguments, input=stdin, env=environment, catch_exceptions=False)
 

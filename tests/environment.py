@@ -1,19 +1,33 @@
-"""The environment that tests run in, without the settings in it: servers for the whole run may be named there."""
+"""The machine that tests run on: its free ports, and its variables, where servers for the whole run may be named."""
 
 import os
+import socket
+from collections.abc import Mapping
 
 import pytest
 
 from runworker.config import PREFIX
 
 
+def settings_in(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those variables that are runworker's."""
+    return {name: value for name, value in variables.items() if name.startswith(PREFIX)}
+
+
 def without_settings() -> dict[str, str]:
-    """Every variable but runworker's."""
+    """Every variable of this process but runworker's."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of runworker's is set."""
-    for name in os.environ.keys() - without_settings().keys():
+    for name in settings_in(os.environ):
         monkeypatch.delenv(name)

@@ -14,6 +14,7 @@ from runworker.config import Settings
 from runworker.errors import Code, ConfigurationError, InvalidMessage, RunworkerError, Unavailable
 from runworker.imports import find_user, require_role
 from runworker.models import DeadLetter, UserRole
+from runworker.tasks.worker_app import celery_settings
 
 MAY_REPLAY: Final = frozenset({UserRole.ADMIN, UserRole.MANAGER})
 TASK_PREFIX: Final = "runworker."
@@ -97,9 +98,9 @@ def _send(command: Command, settings: Settings) -> None:
     key = str(command.idempotency_key)
     with Celery("runworker.replaying", broker=settings.broker_url.get_secret_value(), set_as_current=False) as celery:
         celery.conf.broker_transport_options = {
+            **celery_settings(settings)["broker_transport_options"],
             "socket_connect_timeout": settings.connect_timeout_seconds,
             "socket_timeout": settings.connect_timeout_seconds,
-            "master_name": settings.sentinel_master,
         }
         try:
             celery.send_task(

@@ -7,7 +7,6 @@ import base64
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as NotConnected
 from tests.crew import eventually
+from tests.environment import free_port, settings_in
 
 from runworker import migrations
 from runworker.embedded import EmbeddedServers, temporary_directory
@@ -77,12 +77,6 @@ def running(command: Sequence[str | Path], **environment: object) -> Iterator["s
         finally:
             process.terminate()
             process.wait(SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_secrets_are_made_once(made_secrets: Path) -> None:
@@ -168,7 +162,7 @@ def test_flower_asks_for_a_login_and_changes_nothing(made_secrets: Path, broker_
     port = free_port()
     (made_secrets / "runworker_broker_url").write_text(broker_url)
     (made_secrets / "flower_basic_auth").write_text(login := f"operator:{secrets.token_hex()}")
-    own = {name: "" for name in os.environ if name.startswith("RUNWORKER_")}
+    own = dict.fromkeys(settings_in(os.environ), "")
     command = here(SERVICES["flower"]["command"], **{"/etc/runworker": ROOT / "docker"})
     command[0] = str(Path(sys.executable).with_name("celery"))
     basic = base64.b64encode(login.encode()).decode()

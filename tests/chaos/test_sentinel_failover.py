@@ -1,6 +1,5 @@
 """A broker behind Sentinel that dies: its replica takes over, and workers and senders go on."""
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from tests.chaos.conftest import Site, crash
 from tests.crew import PATIENCE, eventually
+from tests.environment import free_port
 
 from runworker.client import Client, Sent
 from runworker.embedded import RunningServer, start_valkey, temporary_directory
@@ -48,9 +48,7 @@ def replica(site: Site, password: str) -> Iterator[RunningServer]:
 @pytest.fixture
 def sentinel_url(site: Site, replica: RunningServer, password: str, tmp_path: Path) -> Iterator[str]:
     """Where a Sentinel answers that watches the two, and decides alone."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+    port = free_port()
     configuration = tmp_path / "sentinel.conf"
     configuration.write_text(
         f"bind {HOST}\nport {port}\n"

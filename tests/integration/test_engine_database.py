@@ -14,6 +14,7 @@ from tests.plant import Plant
 
 from runworker.commands import Command
 from runworker.engine import Engine, ledger
+from runworker.engine.arrays import Uuids
 from runworker.engine.batch import decide
 from runworker.engine.entries import Order
 from runworker.errors import ConfigurationError
@@ -190,14 +191,15 @@ def test_no_table_is_read_through_however_little_is_known_of_it(plant: Plant, en
     assert all(abs(many[table] - few[table]) <= 2 for table in few | many), read
 
 
-@pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.waiting_for([UUID(int=0)])])
+@pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.WOKEN])
 def test_what_waits_is_found_among_what_is_decided(plant: Plant, engine: Engine, sought: Select[UUID]) -> None:
     engine.apply([*starts(plant, 200)[1], *waits(plant, 20)[1]])
+    given = {"woken_by": Uuids([uuid4()])}
     with engine.database.connect() as connection:
         for _ in range(6):  # it is prepared by then
-            connection.execute(sought)
+            connection.execute(sought, given)
         with rows_read(connection) as read:
-            assert not connection.execute(sought).all()
+            assert not connection.execute(sought, given).all()
     assert not read
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 from tests.crew import Crew
-from tests.environment import without_settings
+from tests.environment import settings_in, without_settings
 
 from runworker.commands import COMMANDS
 from runworker.workers import environment_of
@@ -33,8 +33,7 @@ def celery(*arguments: str, folder: Path, **variables: str) -> subprocess.Comple
 
 def told(crew: Crew, folder: Path, *arguments: str) -> str:
     """What a command on the crew's broker prints. It has to succeed."""
-    ours = {name: value for name, value in environment_of(crew.settings).items() if name.startswith("RUNWORKER_")}
-    ran = celery(*arguments, folder=folder, **ours)
+    ran = celery(*arguments, folder=folder, **settings_in(environment_of(crew.settings)))
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

@@ -22,7 +22,10 @@ HOST: Final = "127.0.0.1"
 
 
 class TlsFront:
-    """Speaks TLS at `port`, and hands what comes to the server at `address` in clear."""
+    """Speaks TLS at `port`, and hands what comes to the server at `address` in clear.
+
+    With asyncio, as no two threads may read and write one TLS connection: `tests.proxy` has two for each.
+    """
 
     def __init__(self, context: ssl.SSLContext, address: tuple[str, int]) -> None:
         self._context = context

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.environment import settings_in
 from tests.plant import Plant
 
 from runworker.client import Client
@@ -183,8 +184,7 @@ def test_the_environment_holds_the_settings_and_not_the_owners_url(
     monkeypatch.setenv("LANG", "hu_HU.UTF-8")
     settings = Settings(_env_file=None, database_url="postgresql://h/x", broker_url="redis://:pw@h", queue="plant")
     environment = environment_of(settings.model_copy(update={"wait_seconds": 7, "data_dir": Path("/data")}))
-    ours = {name: value for name, value in environment.items() if name.startswith("RUNWORKER_")}
-    assert ours == {
+    assert settings_in(environment) == {
         "RUNWORKER_DATABASE_URL": "postgresql+psycopg://h/x",
         "RUNWORKER_BROKER_URL": "redis://:pw@h",
         "RUNWORKER_QUEUE": "plant",

@@ -1,51 +1,14 @@
-"""Reading a plan from a graph: each rule with the graphs that keep and that break it."""
-
-from typing import Any
+"""Reading a plan from a graph of the documented shape: each rule with the graphs that keep and that break it."""
 
 import pytest
+from tests.graphs import N50, Json, Place, bare, chain_of, drawn, graph, node, told
 
 from runworker.errors import Code, Rejected
 from runworker.plan import SKIPPED_NODE_ID, Plan, PlanInvalid, find_problems, read_plan
 
-Json = Any
-Place = tuple[Code, str]
 Step = tuple[int, str, str]
 
 PLAN_CODES = {code for code in Code if code.startswith("PLAN_")} - {Code.PLAN_INVALID}
-
-
-def node(node_id: Json, node_type: Json = "process", index: Json = None, **config: Json) -> dict[str, Json]:
-    data: dict[str, Json] = {"label": {"hu": "x", "en": "x"}, "nodeType": node_type, "config": config}
-    if index is not None:
-        data["stepIndex"] = index
-    return {"id": node_id, "type": node_type, "position": {"x": 0, "y": 0}, "data": data}
-
-
-def graph(nodes: Json, *chains: str, more_edges: Json = ()) -> dict[str, Json]:
-    """A graph with edges along each chain of ids: "a b c" gives e-0 from a to b and e-1 from b to c."""
-    pairs = [pair for chain in chains for pair in zip(chain.split(), chain.split()[1:], strict=False)]
-    edges = [{"id": f"e-{position}", "source": a, "target": b} for position, (a, b) in enumerate(pairs)]
-    return {"nodes": nodes, "edges": [*edges, *more_edges], "viewport": {"x": 0, "y": 0, "zoom": 1}}
-
-
-def drawn(*between: Json) -> list[Json]:
-    """A start at 0, what is given, an end at 10."""
-    return [node("s", "start", 0), *between, node("e", "end", 10)]
-
-
-def bare(*between: Json) -> list[Json]:
-    """The same with no index on start and end."""
-    return [node("s", "start"), *between, node("e", "end")]
-
-
-def chain_of(length: int) -> dict[str, Json]:
-    """One chain with no index on it: s, p1, p2 ... e."""
-    between = [f"p{position}" for position in range(1, length - 1)]
-    return graph(bare(*(node(node_id) for node_id in between)), " ".join(["s", *between, "e"]))
-
-
-def told(raw: Json) -> list[Place]:
-    return [(problem.code, problem.where) for problem in find_problems(raw)]
 
 
 def outline(plan: Plan) -> list[Step]:
@@ -55,74 +18,6 @@ def outline(plan: Plan) -> list[Step]:
 
 
 START, END = (0, "s", ""), (10, "e", "")
-N50 = "n" * 50
-
-BAD_GRAPHS: dict[str, tuple[Json, str]] = {
-    "null": (None, "graph"),
-    "a list": ([], "graph"),
-    "a text": ("{}", "graph"),
-    "NaN": (float("nan"), "graph"),
-    "a Python object": (object(), "graph"),
-    "nodes by id": ({"nodes": {}, "edges": []}, "nodes"),
-    "nodes null": ({"nodes": None, "edges": []}, "nodes"),
-    "no edges": ({"nodes": drawn()}, "edges"),
-    "edges a text": ({"nodes": drawn(), "edges": "s-e"}, "edges"),
-    "501 nodes": (graph([node(str(i), "group") for i in range(501)]), "nodes"),
-    "2001 edges": (graph(drawn(), " ".join(["s"] + ["e"] * 2001)), "edges"),
-}
-BAD_NODES: dict[str, tuple[Json, str]] = {
-    "null": (None, "nodes[1]"),
-    "a list": ([], "nodes[1]"),
-    "no id": ({"type": "group"}, "nodes[1]"),
-    "id unhashable": (node(["x"]), "nodes[1]"),
-    "id a number": (node(1), "nodes[1]"),
-    "id empty": (node(""), "nodes[1]"),
-    "id too long for its column": (node(N50 + "n"), "nodes[1]"),
-    "id with NUL": (node("a\0"), "nodes[1]"),
-    "id with a lone surrogate": (node("\ud800"), "nodes[1]"),
-    "type unknown": (node("x", "subflow"), 'node "x"'),
-    "type in capitals": (node("x", "QC_GATE"), 'node "x"'),
-    "type unhashable": (node("x", {}), 'node "x"'),
-    "type nowhere": ({"id": "x", "data": {}}, 'node "x"'),
-    "types disagree": (node("x", "group") | {"type": "buffer"}, 'node "x"'),
-    "data.nodeType no text": ({"id": "x", "type": "group", "data": {"nodeType": 3}}, 'node "x"'),
-    "data a list": ({"id": "x", "type": "group", "data": []}, 'node "x"'),
-    "config a text": ({"id": "x", "type": "group", "data": {"config": "CCP"}}, 'node "x"'),
-    "isCCP a text": (node("x", "qc_gate", 0, isCCP="true"), 'node "x"'),
-    "isCCP a number": (node("x", "qc_gate", 0, isCCP=1), 'node "x"'),
-}
-BAD_EDGES: dict[str, tuple[Json, str]] = {
-    "a pair": (["s", "e"], "edges[1]"),
-    "no id": ({"source": "s", "target": "e"}, "edges[1]"),
-    "id empty": ({"id": "", "source": "s", "target": "e"}, "edges[1]"),
-    "no target": ({"id": "x", "source": "s"}, 'edge "x"'),
-    "source unhashable": ({"id": "x", "source": {}, "target": "e"}, 'edge "x"'),
-}
-
-
-@pytest.mark.parametrize(
-    ("raw", "where"),
-    [
-        *(pytest.param(raw, where, id=f"graph {name}") for name, (raw, where) in BAD_GRAPHS.items()),
-        *(pytest.param(graph(drawn(x), "s e"), where, id=f"node {name}") for name, (x, where) in BAD_NODES.items()),
-        *(
-            pytest.param(graph(drawn(), "s e", more_edges=[x]), where, id=f"edge {name}")
-            for name, (x, where) in BAD_EDGES.items()
-        ),
-    ],
-)
-def test_what_has_not_the_documented_shape_is_malformed_and_nothing_else(raw: Json, where: str) -> None:
-    assert told(raw) == [(Code.PLAN_MALFORMED, where)]
-
-
-@pytest.mark.parametrize("node_type", ["process", "qc_gate", "buffer", "end"])
-@pytest.mark.parametrize(
-    "index", [-1, 11, 10**5000, 1.0, float("nan"), True, "1", [1], {}], ids=lambda value: str(type(value).__name__)
-)
-def test_only_whole_numbers_from_0_to_10_are_step_indices(index: Json, node_type: str) -> None:
-    assert told(graph(drawn(node("x", node_type, index)), "s x e")) == [(Code.PLAN_STEP_INDEX, 'node "x"')]
-
-
 REFUSED: dict[str, tuple[Json, list[Place]]] = {
     "an empty object": ({}, [(Code.PLAN_EMPTY, "nodes")]),
     "no nodes": (graph([]), [(Code.PLAN_EMPTY, "nodes")]),
@@ -272,30 +167,6 @@ def test_the_longest_cycle_there_may_be_is_named_in_a_short_message() -> None:
     assert cycle.code is Code.PLAN_CYCLE
     assert cycle.message.count(" -> ") == 19
     assert "and 479 more" in cycle.message
-
-
-def test_a_hundred_thousand_levels_do_not_exhaust_the_stack() -> None:
-    deep: Json = []
-    for _ in range(100_000):
-        deep = [deep]
-    try:
-        nodes = drawn(node(deep), node("x", deep), node("y", index=deep), node("z", index=1, isCCP=deep), deep)
-        nodes[0]["data"]["label"] = nodes[0]["position"] = deep
-        assert told(graph(nodes, more_edges=[deep, {"id": deep, "source": deep, "target": "s"}])) == [
-            (Code.PLAN_MALFORMED, "nodes[1]"),
-            (Code.PLAN_MALFORMED, 'node "x"'),
-            (Code.PLAN_STEP_INDEX, 'node "y"'),
-            (Code.PLAN_MALFORMED, 'node "z"'),
-            (Code.PLAN_MALFORMED, "nodes[5]"),
-            (Code.PLAN_MALFORMED, "edges[0]"),
-            (Code.PLAN_MALFORMED, "edges[1]"),
-            (Code.PLAN_MALFORMED, "edges[1]"),
-        ]
-        assert told(deep) == [(Code.PLAN_MALFORMED, "graph")]
-    finally:
-        del nodes
-        while deep:  # level by level, so that freeing it needs no deep stack either
-            deep = deep[0]
 
 
 ACCEPTED: dict[str, tuple[Json, list[Step]]] = {

@@ -18,6 +18,7 @@ from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, s
 from runworker.commands import Command
 from runworker.config import Settings
 from runworker.engine import ledger
+from runworker.engine.arrays import Uuids
 from runworker.engine.batch import decide
 from runworker.engine.database import connect
 from runworker.engine.dead_letters import Letter, store
@@ -159,12 +160,12 @@ class Engine:
             return self._transact(Order(stored=[key], refused={key: rejection}, release=False))
 
     def _waiting_for(self, woken: Collection[UUID]) -> list[UUID]:
-        return self._keys(ledger.waiting_for(woken)) if woken else []
+        return self._keys(ledger.WOKEN, woken_by=Uuids(woken)) if woken else []
 
-    def _keys(self, found: Select[UUID]) -> list[UUID]:
+    def _keys(self, found: Select[UUID], **given: Uuids) -> list[UUID]:
         def read() -> list[UUID]:
             with self.database.begin() as connection:
-                return list(connection.execute(found).scalars())
+                return list(connection.execute(found, given).scalars())
 
         return self._retried(read)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, DateTime, LargeBinary, Select, Text, Uuid, func, insert, select, text, update
+from sqlalchemy import ARRAY, Connection, DateTime, LargeBinary, Text, Uuid, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from runworker.commands import Command
@@ -50,18 +50,13 @@ QUEUED = select(_commands.idempotency_key).where(_IS_QUEUED).order_by(_commands.
 OVERDUE = select(_commands.idempotency_key).where(_commands.expires_at <= func.now()).order_by(_commands.expires_at)
 """Keys of WAITING commands whose time is up, the longest overdue first."""
 
+_WOKEN = select(_commands.idempotency_key).where(_IS_WAITING, _commands.wakes_on.op("&&")(array("woken_by")))
+WOKEN = _WOKEN.order_by(_commands.received_at, _commands.idempotency_key)
+"""Keys of WAITING commands that a change of any id of `woken_by` may let go on, in the order in which they came."""
+
 _PEEK = _ROWS.where(_commands.idempotency_key == any_of("keys"))
 _READ = (
-    _ROWS.where(
-        _commands.idempotency_key.in_(
-            select(func.unnest(array("keys"))).union(
-                select(_commands.idempotency_key).where(
-                    _IS_WAITING,
-                    _commands.wakes_on.op("&&")(array("woken_by")),
-                )
-            )
-        )
-    )
+    _ROWS.where(_commands.idempotency_key.in_(select(func.unnest(array("keys"))).union(_WOKEN)))
     .order_by(_commands.idempotency_key)
     .with_for_update()
 )
@@ -94,12 +89,6 @@ _COUNT_DELIVERIES = (
     .where(_commands.idempotency_key == _repeated.c["idempotency_key"])
     .values(deliveries=_commands.deliveries + _repeated.c["times"])
 )
-
-
-def waiting_for(ids: Collection[UUID]) -> Select[UUID]:
-    """Keys of WAITING commands that a change of any of `ids` may let go on, in the order in which they came."""
-    woken = select(_commands.idempotency_key).where(_IS_WAITING, _commands.wakes_on.overlap(list(ids)))
-    return woken.order_by(_commands.received_at, _commands.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)

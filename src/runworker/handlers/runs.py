@@ -256,6 +256,5 @@ def _begin_step(run: Run, step_index: int, operator_id: UUID, facts: Facts) -> R
 
 
 def _with_step(run: Run, step_index: int, changed: Mapping[str, Any], **of_run: Any) -> Run:
-    place = [step.step_index for step in run.steps].index(step_index)
-    changed_step = run.steps[place]._replace(**changed)
-    return run._replace(steps=(*run.steps[:place], changed_step, *run.steps[place + 1 :]), **of_run)
+    steps = tuple([step._replace(**changed) if step.step_index == step_index else step for step in run.steps])
+    return run._replace(steps=steps, **of_run)
