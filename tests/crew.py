@@ -103,12 +103,18 @@ class Crew:
         """How many messages wait for a worker."""
         return int(self.redis.llen(self.settings.queue))
 
-    def idle(self) -> bool:
-        """Whether nothing is queued, nothing put aside and nothing recorded as in a worker's hands.
+    def in_broker(self) -> int:
+        """How many messages are queued, put aside or in a worker's hand, all counted at one moment."""
+        with self.redis.pipeline(transaction=True) as look:
+            look.llen(self.settings.queue).llen(f"{self.settings.queue}.unreadable").hlen("unacked")
+            return sum(look.execute())
 
-        Says nothing of a message between queue and hand: first wait for what comes of it.
+    def idle(self) -> bool:
+        """Whether the broker has no message at all.
+
+        Says nothing of one that stock Celery has popped and not yet recorded: first wait for what comes of it.
         """
-        return not (self.queued() or self.held() or self.redis.llen(f"{self.settings.queue}.unreadable"))
+        return not self.in_broker()
 
     def wait_until_idle(self) -> None:
         """Wait until everything that was dealt with is acknowledged as well."""

@@ -77,7 +77,7 @@ def test_a_cold_shutdown_loses_nothing_either(crew: Crew, pool: Sequence[str]) -
     assert worker.exit_code >= 0, "killed, because it did not stop"
     if pool is PREFORK:  # the process that does the work has ten seconds left; that of a solo worker is interrupted
         assert crew.plant.ledger(UUID(in_work.id)).status == "APPLIED"
-        assert crew.held() + crew.queued() == 0
+        assert crew.idle()
     crew.hire()
     assert crew.verdict(in_work)["status"] == "APPLIED"
     assert crew.plant.run(UUID(run))[1] == STEPS[1]
