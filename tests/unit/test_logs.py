@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 import warnings
 from typing import Any
 
@@ -226,10 +225,9 @@ def test_no_password_survives(scheme: str, user: str, password: str, around: str
     assert masked.endswith(f"@host/name {around}")
 
 
+@pytest.mark.timeout(60)  # it takes milliseconds; in the square of the length it would take hours
 def test_hostile_text_is_searched_in_linear_time() -> None:
-    started = time.monotonic()
     without_passwords("@" + "://a:" * 200_000)
-    assert time.monotonic() - started < 1
 
 
 def test_printable_keeps_letters_and_lines() -> None:
