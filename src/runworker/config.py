@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         "session", description="of the PgBouncer in front of PostgreSQL; session: the same, or none"
     )
     visibility_timeout_seconds: int = Field(
-        60, ge=5, le=3600, description="after which a dead worker's messages are delivered again"
+        60, ge=5, le=3600, description="after which a dead worker's messages are delivered again, where it had no lease"
     )
     result_expires_seconds: int = Field(3600, ge=60, le=604_800, description="how long results stay in Redis")
     sweep_seconds: float = Field(

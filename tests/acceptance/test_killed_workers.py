@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -10,7 +12,8 @@ from tests.acceptance.work import locked, started, wait_until_in_work
 from tests.crew import PREFORK, Crew
 from tests.plant import STEPS
 
-from runworker.workers.processes import STOP_SECONDS, WorkerProcess
+from runworker.transport.leases import LEASE_SECONDS
+from runworker.workers.processes import SOLO, STOP_SECONDS, WorkerProcess
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -51,6 +54,32 @@ def test_what_a_killed_worker_was_applying_is_applied_by_another_once(crew: Crew
         assert crew.stored_result(sent.id) is None
     assert crew.verdict(sent)["status"] == "APPLIED"
     assert_one_effect(crew, sent, run)
+
+
+@pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])
+def test_a_dead_workers_messages_do_not_wait_for_the_visibility_timeout(crew: Crew, pool: Sequence[str]) -> None:
+    first = crew.hire(pool, visibility_timeout_seconds=3600)
+    run = started(crew)
+    with locked(crew, run):
+        sent = [crew.send("advance_step", run_id=run, to_step_index=STEPS[1]) for _ in range(3)]
+        wait_until_in_work(crew)
+        killed(first)
+    crew.hire(visibility_timeout_seconds=3600)
+    assert sorted(crew.verdict(each)["status"] for each in sent) == ["APPLIED", "REJECTED", "REJECTED"]
+    crew.wait_until_idle()
+
+
+def test_a_worker_that_is_busy_for_long_keeps_what_it_has(crew: Crew) -> None:
+    for _ in range(2):
+        crew.hire(visibility_timeout_seconds=3600)
+    run = started(crew)
+    with locked(crew, run):
+        sent = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
+        wait_until_in_work(crew)
+        time.sleep(LEASE_SECONDS + 3)  # alone in its process, it cannot turn its event loop meanwhile
+    assert crew.verdict(sent)["status"] == "APPLIED"
+    assert_one_effect(crew, sent, run)
+    assert crew.plant.ledger(UUID(sent.id)).deliveries == 1
 
 
 def test_what_was_committed_but_not_acknowledged_is_answered_and_not_done_again(crew: Crew) -> None:

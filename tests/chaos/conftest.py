@@ -29,7 +29,6 @@ class Site:
         settings = self.plant.settings(
             database_url=database_url(directory, WORKER_LOGIN, self.postgres.port),
             broker_url=broker_url(directory, self.valkey.port),
-            visibility_timeout_seconds=5,
             sweep_seconds=0.1,
             retry_seconds=1,
             log_level="WARNING",

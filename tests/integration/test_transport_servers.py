@@ -13,7 +13,7 @@ from runworker.embedded.valkey import broker_url as url_of
 
 pytestmark = pytest.mark.timeout(60)
 
-RIGHTS = "+@read +@write +@scripting +@pubsub +@connection +@transaction"
+RIGHTS = "+@read +@write +@scripting +@pubsub +@connection +@transaction +time"
 """What docs/operations.md lists."""
 
 

@@ -74,10 +74,9 @@ class Lane:
 
     def left(self) -> int:
         """How many messages are still in the queue, or taken and not acknowledged."""
-        # The queue first: a message goes from there to the others, and would be missed the other way round.
-        queued: int = self._redis.llen(self.queue)
-        taken: int = self._redis.hlen(self._unacked["unacked_key"])
-        return queued + taken
+        with self._redis.pipeline(transaction=True) as look:
+            look.llen(self.queue).hlen(self._unacked["unacked_key"])
+            return sum(look.execute())
 
     def clear(self) -> None:
         """Remove the lane, with all that is in it and all that kombu and Celery noted of it."""

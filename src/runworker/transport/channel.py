@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from runworker.transport.acknowledging import QoS
 from runworker.transport.envelopes import UNREADABLE, address_of, opened
+from runworker.transport.leases import Lease
 from runworker.transport.schemes import PREFIX
 from runworker.transport.scripts import PUT_ASIDE, TAKE
 from runworker.transport.taking import AT_ONCE, Item, Source, Taking
@@ -40,6 +41,7 @@ class Channel(stock.Channel):
         self._asked: Taking | None = None
         self._told_since = 0.0
         self._tells: object = None
+        self._lease: Lease | None = None
         self._unacknowledged: set[str] = set()
         super().__init__(*args, **options)
         try:
@@ -86,6 +88,8 @@ class Channel(stock.Channel):
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:
         """Begin to consume. no_ack: what is taken is not noted, since nobody would acknowledge it."""
         (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
+        if self._lease is None and not no_ack:
+            self._lease = Lease(self.server, self.unacked[1], self.prefixed(f"{self.unacked_key}_leases"))
         return super().basic_consume(queue, no_ack, *args, **options)
 
     def basic_get(self, queue: str, no_ack: bool = False, **_options: Any) -> Any:
@@ -103,6 +107,8 @@ class Channel(stock.Channel):
         if not self.closed:
             self._settle()
         super().close()
+        if self._lease is not None:
+            self._lease.end()
         with suppress(KeyError):
             self.__dict__["server"].connection_pool.disconnect()
 
@@ -206,7 +212,7 @@ class Channel(stock.Channel):
             for step in self.priority_steps
             for queue in queues
         ]
-        return Taking(self.unacked, sources, wanted)
+        return Taking(self.unacked, sources, wanted, self._lease.holder if self._lease else "")
 
     def _opened(self, item: Item) -> dict[str, Any] | None:
         """The message in an item. What is none is put aside."""

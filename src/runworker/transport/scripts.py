@@ -53,6 +53,23 @@ end
 redis.call('ZREM', KEYS[2], ARGV[1])
 """
 
+PROLONG: Final = """#!lua flags=allow-oom
+-- Prolongs a lease, and makes overdue what those have in hand whose leases have lapsed.
+-- KEYS: sorted set of what is unacknowledged, sorted set of leases. ARGV: the holder, seconds.
+-- Returns the holders whose leases have lapsed, each once.
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+local lapsed, gone = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE'), {}
+if #lapsed == 0 then return lapsed end
+for _, holder in ipairs(lapsed) do gone[holder] = true end
+for _, tag in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if gone[string.match(tag, '^(.*)%.[^.]*%.[^.]*$')] then redis.call('ZADD', KEYS[1], 0, tag) end
+end
+redis.call('ZREM', KEYS[2], unpack(lapsed))
+return lapsed
+"""
+
 PUT_ASIDE: Final = """#!lua flags=allow-oom
 -- Puts an item that is no message into another list, from the hand that looked at it.
 -- KEYS: hash and sorted set of what is unacknowledged, the list. ARGV: the item's tag, the item.

@@ -35,11 +35,15 @@ class Item(NamedTuple):
 
 
 class Taking:
-    """A question for up to `wanted` messages, to be asked once. unacked: the keys of hash and sorted set."""
+    """A question for up to `wanted` messages, to be asked once.
 
-    def __init__(self, unacked: tuple[str, str], sources: Sequence[Source], wanted: int) -> None:
+    unacked: the keys of hash and sorted set. holder: under whose lease they are taken, if there is one.
+    """
+
+    def __init__(self, unacked: tuple[str, str], sources: Sequence[Source], wanted: int, holder: str = "") -> None:
         self._sources = sources
-        self._begin = f"{uuid4()}."  # of our own, since a sender's tag used twice would hide one message behind another
+        # Tags of our own, since a sender's, used twice, would hide one message behind another.
+        self._begin = f"{holder}.{uuid4().hex}."
         keys = [*unacked, *(source.key for source in sources)]
         addresses = [source.address for source in sources]
         limits = [min(wanted, AT_ONCE), BYTES_AT_ONCE, time()]

@@ -1,0 +1,60 @@
+"""Leases: whoever has messages in hand says each second that it lives. Soon after it dies they go to others.
+
+Without them a dead worker's messages come back after the visibility timeout only, which has to be longer than the
+longest work. Stock workers know of no leases: what they had in hand still waits for that.
+"""
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from runworker.transport.scripts import PROLONG
+
+_log = structlog.get_logger(__name__)
+
+LEASE_SECONDS: Final = 5
+"""How long a holder may be silent. By the server's clock."""
+
+_PROLONGED_EVERY_SECONDS: Final = 1.0
+
+
+class Lease:
+    """A lease from now on until `end`, prolonged by a thread: an event loop may be busy for longer than it lasts.
+
+    holder: how the tags of what is in hand begin, and for people who it is. index: key of the sorted set of what is
+    unacknowledged. leases: key of the sorted set of holders, by when their leases lapse. Raises RedisError.
+    """
+
+    def __init__(self, server: Redis, index: str, leases: str) -> None:
+        self.holder = f"{os.getpid()}@{socket.gethostname()}:{uuid4().hex[:12]}"
+        self._server = server
+        self._keys = index, leases
+        self._ended = threading.Event()
+        self._prolong()
+        self._keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._keeper.start()
+
+    def end(self) -> None:
+        """Let it go. What is still in hand waits for the visibility timeout."""
+        self._ended.set()
+        self._keeper.join(_PROLONGED_EVERY_SECONDS)  # or it might begin another, which would lapse
+        with suppress(RedisError):
+            self._server.zrem(self._keys[1], self.holder)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(_PROLONGED_EVERY_SECONDS):
+            try:
+                self._prolong()
+            except RedisError as error:
+                _log.debug("transport.lease_not_prolonged", error=str(error))
+
+    def _prolong(self) -> None:
+        for holder in self._server.eval(PROLONG, 2, *self._keys, self.holder, LEASE_SECONDS):
+            _log.warning("transport.holder_is_gone", holder=holder.decode(errors="replace"))

@@ -1,0 +1,63 @@
+"""Leases: what a dead holder had in hand is soon overdue, what a living one or a stranger has is left alone."""
+
+from collections.abc import Iterator
+from time import time
+from typing import Any, Final
+
+import pytest
+from redis import Redis
+from tests.broker import QUEUE, Open, consumed, sound
+from tests.crew import eventually
+
+from runworker.transport.leases import LEASE_SECONDS, Lease
+
+INDEX: Final = "unacked_index"
+LEASES: Final = "unacked_leases"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def lease(redis: Redis) -> Iterator[Lease]:
+    lease = Lease(redis, INDEX, LEASES)
+    yield lease
+    lease.end()
+
+
+def test_what_a_silent_holder_has_in_hand_is_overdue(redis: Redis, lease: Lease) -> None:
+    taken_at = time()
+    gone = [f"7@press.plant:0a.{taking}" for taking in ("1.0", "1.1", "2.0")]
+    others = [f"{lease.holder}.1.0", "8@press.plant:0b.1.0", "7@press.1.0", ".1.0", "7@press.plant:0a", "stock-kombu"]
+    redis.zadd(INDEX, dict.fromkeys(gone + others, taken_at))
+    redis.zadd(LEASES, {"7@press.plant:0a": taken_at - 60, "8@press.plant:0b": taken_at + 60})
+    eventually(lambda: redis.zscore(LEASES, "7@press.plant:0a") is None, "the lease taken away")
+    assert {redis.zscore(INDEX, tag) for tag in gone} == {0}
+    assert {redis.zscore(INDEX, tag) for tag in others} == {taken_at}
+
+
+def test_a_lease_is_prolonged_until_its_end(redis: Redis, lease: Lease) -> None:
+    now = time()
+    lasts_until = redis.zscore(LEASES, lease.holder)
+    assert now < lasts_until <= now + LEASE_SECONDS + 1
+    # The thread's own connection among them: it takes another.
+    redis.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: redis.zscore(LEASES, lease.holder) > lasts_until + 1, "the lease prolonged")
+    lease.end()
+    assert not redis.exists(LEASES)
+
+
+def test_who_consumes_takes_under_a_lease(open_channel: Open, redis: Redis) -> None:
+    channel = open_channel(global_keyprefix="plant:")
+    redis.lpush(f"plant:{QUEUE}", sound(), sound())
+    found = consumed(channel, 2)
+    (holder,) = redis.zrange(f"plant:{LEASES}", 0, -1)
+    assert {message.delivery_tag.rsplit(".", 2)[0].encode() for message in found} == {holder}
+    channel.close()
+    assert not redis.exists(f"plant:{LEASES}")
+
+
+def test_who_looks_once_or_acknowledges_nothing_has_none(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound(), sound())
+    assert channel.basic_get(QUEUE).delivery_tag.startswith(".")
+    assert consumed(channel, 1, no_ack=True)
+    assert not redis.exists(LEASES)
