@@ -172,6 +172,37 @@ def test_prefork_workers_end_with_all_their_processes(settings: Settings, broker
         assert_ends(child)
 
 
+LATE = """
+import os, signal, time
+from billiard import Process
+from celery.signals import worker_process_init
+import runworker.app
+
+def begin_late():
+    while os.getppid() == main:
+        time.sleep(0.01)
+    worker_process_init.send(sender=None)
+    time.sleep(600)
+
+main = os.getpid()
+child = Process(target=begin_late)
+child.start()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_pool_process_that_begins_after_its_worker_was_killed_ends(settings: Settings, tmp_path: Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", LATE], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment_of(settings)
+    )
+    assert worker.stdout is not None
+    with worker:
+        child = os.pidfd_open(int(worker.stdout.readline()))
+        worker.kill()
+    assert_ends(child)
+
+
 def children_of(worker: WorkerProcess) -> list[str]:
     return Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text("utf-8").split()
 

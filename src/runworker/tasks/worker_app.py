@@ -2,11 +2,14 @@
 
 import gc
 import os
+import signal
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from billiard import current_process
 from celery import Celery, bootsteps
+from celery.signals import worker_process_init
 from kombu.entity import Queue
 
 from runworker.config import Settings
@@ -61,6 +64,17 @@ def _collect_garbage_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+@worker_process_init.connect
+def end_with_main_process(**_: Any) -> None:
+    """End a pool's process whose main process was killed before this one had asked the kernel to die with it.
+
+    It would wait for tasks for ever: its siblings hold the pipe open on which they come.
+    """
+    main_process = current_process()._parent_pid  # None in a solo worker, which is its own pool
+    if main_process not in (None, os.getppid()):
+        os.kill(os.getpid(), signal.SIGKILL)  # as the kernel would have done
 
 
 class ServersKnown(bootsteps.Step):
