@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import pytest
 from kombu.exceptions import OperationalError
@@ -15,6 +16,7 @@ from tests.crew import PATIENCE, eventually
 from tests.environment import free_port
 
 from runworker.client import Client, Sent
+from runworker.demo.delivery import Lane
 from runworker.embedded import RunningServer, start_valkey, temporary_directory
 from runworker.embedded.process import HOST
 from runworker.embedded.valkey import broker_url
@@ -91,7 +93,12 @@ def test_nothing_is_lost_when_the_broker_fails_over(site: Site, sentinel_url: st
         crash(site.valkey)
         sent += [eventually(started, "a command accepted") for _ in range(COMMANDS)]
         assert {one.wait(timeout=PATIENCE).status for one in sent} == {"APPLIED"}
+    settings = crew.settings.model_copy(update={"broker_url": SecretStr(sentinel_url), "sentinel_master": MASTER})
+    with Lane(settings, uuid4()) as demo, demo.client() as client:
+        client.start_run(flow_version_id=version, issued_by=plant.user("ADMIN"))
+        assert demo.left() == 1
     # One that was not accepted may have come through all the same.
     assert plant.count("production_runs") == plant.count("commands", "status = 'APPLIED'") >= 2 * COMMANDS
     assert not plant.count("dead_letters")
     assert worker.exit_code is None
+    crew.dismiss()  # while there is still a broker to take leave of

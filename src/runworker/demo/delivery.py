@@ -70,7 +70,12 @@ class Lane:
     def client(self) -> Client:
         """A client that sends over this lane."""
         celery = celery_settings(self.settings)
-        return Client(celery["broker_url"], result_backend_url=celery["result_backend"], queue=self.queue)
+        return Client(
+            celery["broker_url"],
+            result_backend_url=celery["result_backend"],
+            queue=self.queue,
+            sentinel_master=self.settings.sentinel_master,
+        )
 
     def left(self) -> int:
         """How many messages are still in the queue, or taken and not acknowledged."""
