@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from tests.crew import Crew
 from tests.plant import Plant
 
@@ -15,13 +16,24 @@ from runworker.embedded.valkey import broker_url
 from runworker.migrations import upgrade
 
 
+def start_careful_valkey(directory: Path, port: int | None = None) -> RunningServer:
+    """A Valkey that has on disk what it has accepted.
+
+    As it is otherwise, a busy disk makes it a second or two late, and a crash then loses what no test could know of.
+    """
+    server = start_valkey(directory, durable=True, port=port)
+    with Redis.from_url(broker_url(directory, server.port)) as redis:
+        redis.config_set("appendfsync", "always")
+    return server
+
+
 class Site:
     """PostgreSQL and Valkey of the test's own, each on one port for as long as it lives, and a crew."""
 
     def __init__(self, directory: Path, log: Path) -> None:
         self._directory = directory
         self.postgres = start_postgres(directory, durable=True)
-        self.valkey = start_valkey(directory, durable=True)
+        self.valkey = start_careful_valkey(directory)
         owner = database_url(directory, SUPERUSER, self.postgres.port)
         upgrade(owner)
         grant_worker_role(owner)
@@ -41,7 +53,7 @@ class Site:
 
     def start_valkey(self) -> None:
         """Start Valkey again, where it was, with what it had."""
-        self.valkey = start_valkey(self._directory, durable=True, port=self.valkey.port)
+        self.valkey = start_careful_valkey(self._directory, self.valkey.port)
 
     def close(self) -> None:
         """End everything."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 from redis import Redis
+from structlog.testing import capture_logs
 from tests.broker import QUEUE, Open, consumed, sound
 from tests.crew import eventually
 
@@ -26,12 +27,17 @@ def lease(redis: Redis) -> Iterator[Lease]:
 
 def test_what_a_silent_holder_has_in_hand_is_overdue(redis: Redis, lease: Lease) -> None:
     taken_at = time()
-    gone = [f"7@press.plant:0a.{taking}" for taking in ("1.0", "1.1", "2.0")]
-    others = [f"{lease.holder}.1.0", "8@press.plant:0b.1.0", "7@press.1.0", ".1.0", "7@press.plant:0a", "stock-kombu"]
+    dead, alive, idle = "7@press.plant:0a", "8@press.plant:0b", "9@press.plant:0c"
+    gone = [f"{dead}.{taking}" for taking in ("1.0", "1.1", "2.0")]
+    others = [f"{lease.holder}.1.0", f"{alive}.1.0", "7@press.1.0", ".1.0", dead, "stock-kombu"]
     redis.zadd(INDEX, dict.fromkeys(gone + others, taken_at))
-    redis.zadd(LEASES, {"7@press.plant:0a": taken_at - 60, "8@press.plant:0b": taken_at + 60})
-    eventually(lambda: redis.zscore(LEASES, "7@press.plant:0a") is None, "the lease taken away")
+    with capture_logs() as log:
+        redis.zadd(LEASES, {dead: taken_at - 60, idle: taken_at - 60, alive: taken_at + 60})
+        eventually(lambda: log, "somebody taken for dead")
     assert {redis.zscore(INDEX, tag) for tag in gone} == {0}
+    told = [(each["event"], each["holder"], each["messages"]) for each in log]
+    assert told == [("transport.holder_is_gone", dead, 3)]
+    assert redis.zrange(LEASES, 0, -1) == [lease.holder.encode(), alive.encode()]
     assert {redis.zscore(INDEX, tag) for tag in others} == {taken_at}
 
 
@@ -43,7 +49,7 @@ def test_a_lease_is_prolonged_until_its_end(redis: Redis, lease: Lease) -> None:
     redis.client_kill_filter(_type="normal", skipme=True)
     eventually(lambda: redis.zscore(LEASES, lease.holder) > lasts_until + 1, "the lease prolonged")
     lease.end()
-    assert not redis.exists(LEASES)
+    assert redis.zscore(LEASES, lease.holder) == 0
 
 
 def test_who_consumes_takes_under_a_lease(open_channel: Open, redis: Redis) -> None:
@@ -53,7 +59,7 @@ def test_who_consumes_takes_under_a_lease(open_channel: Open, redis: Redis) -> N
     (holder,) = redis.zrange(f"plant:{LEASES}", 0, -1)
     assert {message.delivery_tag.rsplit(".", 2)[0].encode() for message in found} == {holder}
     channel.close()
-    assert not redis.exists(f"plant:{LEASES}")
+    assert redis.zscore(f"plant:{LEASES}", holder) == 0
 
 
 def test_who_looks_once_or_acknowledges_nothing_has_none(channel: Any, redis: Redis) -> None:

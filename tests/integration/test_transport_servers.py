@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from tests.broker import QUEUE, Open, consumed, sound
-from tests.chaos.conftest import crash
+from tests.chaos.conftest import crash, start_careful_valkey
 
 from runworker.embedded import RunningServer, start_valkey, temporary_directory
 from runworker.embedded.valkey import broker_url as url_of
@@ -25,7 +25,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def server(directory: Path) -> Iterator[RunningServer]:
-    server = start_valkey(directory, durable=True)
+    server = start_careful_valkey(directory)
     yield server
     server.stop()
 

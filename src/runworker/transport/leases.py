@@ -42,11 +42,11 @@ class Lease:
         self._keeper.start()
 
     def end(self) -> None:
-        """Let it go. What is still in hand waits for the visibility timeout."""
+        """Let it lapse at once: with the server away when the channel closed, something may be in hand still."""
         self._ended.set()
-        self._keeper.join(_PROLONGED_EVERY_SECONDS)  # or it might begin another, which would lapse
+        self._keeper.join(_PROLONGED_EVERY_SECONDS)  # or it might prolong it after this
         with suppress(RedisError):
-            self._server.zrem(self._keys[1], self.holder)
+            self._server.zadd(self._keys[1], {self.holder: 0}, xx=True)
 
     def _keep(self) -> None:
         while not self._ended.wait(_PROLONGED_EVERY_SECONDS):
@@ -56,5 +56,6 @@ class Lease:
                 _log.debug("transport.lease_not_prolonged", error=str(error))
 
     def _prolong(self) -> None:
-        for holder in self._server.eval(PROLONG, 2, *self._keys, self.holder, LEASE_SECONDS):
-            _log.warning("transport.holder_is_gone", holder=holder.decode(errors="replace"))
+        left = self._server.eval(PROLONG, 2, *self._keys, self.holder, LEASE_SECONDS)
+        for holder, messages in zip(left[::2], left[1::2], strict=True):
+            _log.warning("transport.holder_is_gone", holder=holder.decode(errors="replace"), messages=messages)

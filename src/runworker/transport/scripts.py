@@ -56,18 +56,28 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 PROLONG: Final = """#!lua flags=allow-oom
 -- Prolongs a lease, and makes overdue what those have in hand whose leases have lapsed.
 -- KEYS: sorted set of what is unacknowledged, sorted set of leases. ARGV: the holder, seconds.
--- Returns the holders whose leases have lapsed, each once.
+-- Returns whose leases have lapsed with something in hand, each followed by how many messages that were.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
-local lapsed, gone = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE'), {}
-if #lapsed == 0 then return lapsed end
-for _, holder in ipairs(lapsed) do gone[holder] = true end
+local lapsed, left, reply = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE'), {}, {}
+if #lapsed == 0 then return reply end
+for _, holder in ipairs(lapsed) do left[holder] = 0 end
 for _, tag in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    if gone[string.match(tag, '^(.*)%.[^.]*%.[^.]*$')] then redis.call('ZADD', KEYS[1], 0, tag) end
+    local holder = string.match(tag, '^(.*)%.[^.]*%.[^.]*$')
+    if left[holder] then
+        redis.call('ZADD', KEYS[1], 0, tag)
+        left[holder] = left[holder] + 1
+    end
 end
 redis.call('ZREM', KEYS[2], unpack(lapsed))
-return lapsed
+for holder, messages in pairs(left) do
+    if messages > 0 then
+        reply[#reply + 1] = holder
+        reply[#reply + 1] = messages
+    end
+end
+return reply
 """
 
 PUT_ASIDE: Final = """#!lua flags=allow-oom
