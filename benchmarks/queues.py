@@ -119,9 +119,9 @@ class QueueContender(Contender):
 
     def left(self) -> int:
         """How many messages are queued or unacknowledged."""
-        # The queue first: a message goes from there to the others.
-        queued = int(self.broker.llen(self.queue))
-        return queued + int(self.broker.hlen(self._unacked["unacked_key"]))
+        with self.broker.pipeline(transaction=True) as look:
+            look.llen(self.queue).hlen(self._unacked["unacked_key"])
+            return sum(look.execute())
 
     def size(self, laid: Laid) -> int:
         """Commands, not messages."""

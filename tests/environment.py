@@ -1,7 +1,6 @@
-"""The machine that tests run on: its free ports, and its variables, where servers for the whole run may be named."""
+"""The variables that tests run with, where servers for the whole run may be named."""
 
 import os
-import socket
 from collections.abc import Mapping
 
 import pytest
@@ -17,13 +16,6 @@ def settings_in(variables: Mapping[str, str]) -> dict[str, str]:
 def without_settings() -> dict[str, str]:
     """Every variable of this process but runworker's."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

@@ -23,10 +23,11 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as NotConnected
 from tests.crew import eventually
-from tests.environment import free_port, settings_in
+from tests.environment import settings_in
 
 from runworker import migrations
 from runworker.embedded import EmbeddedServers, temporary_directory
+from runworker.embedded.process import free_port
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

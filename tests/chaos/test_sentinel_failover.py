@@ -13,12 +13,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from tests.chaos.conftest import Site, crash
 from tests.crew import PATIENCE, eventually
-from tests.environment import free_port
 
 from runworker.client import Client, Sent
 from runworker.demo.delivery import Lane
 from runworker.embedded import RunningServer, start_valkey, temporary_directory
-from runworker.embedded.process import HOST
+from runworker.embedded.process import HOST, free_port
 from runworker.embedded.valkey import broker_url
 
 MASTER: Final = "plant"

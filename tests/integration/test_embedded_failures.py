@@ -127,9 +127,9 @@ def test_taken_port(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         taken: int = other.getsockname()[1]
         with pytest.raises(ServerError, match=f"(?s)Valkey ended with code 1.*port {taken}"):
             start_valkey(directory, durable=False, port=taken)
-        find_free = process._free_port
+        find_free = process.free_port
         offered = iter([taken, find_free()])
-        monkeypatch.setattr(process, "_free_port", lambda: next(offered))
+        monkeypatch.setattr(process, "free_port", lambda: next(offered))
         server = start_valkey(directory, durable=False)
         assert server.port != taken
         server.stop()

@@ -173,7 +173,7 @@ def test_prefork_workers_end_with_all_their_processes(settings: Settings, broker
 
 
 LATE = """
-import os, signal, time
+import os, time
 from billiard import Process
 from celery.signals import worker_process_init
 import runworker.app

@@ -225,7 +225,7 @@ def test_no_password_survives(scheme: str, user: str, password: str, around: str
     assert masked.endswith(f"@host/name {around}")
 
 
-@pytest.mark.timeout(60)  # it takes milliseconds; in the square of the length it would take hours
+@pytest.mark.timeout(60)  # it takes milliseconds; in the square of the length it would take minutes
 def test_hostile_text_is_searched_in_linear_time() -> None:
     without_passwords("@" + "://a:" * 200_000)
 

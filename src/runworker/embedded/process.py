@@ -127,13 +127,13 @@ def start(recipe: Recipe, *, account: Account, lock: int, port: int | None) -> R
     if port is not None:
         return _start_on(port, recipe, account, lock)
     for _ in range(PORT_ATTEMPTS - 1):
-        found = _free_port()
+        found = free_port()
         try:
             return _start_on(found, recipe, account, lock)
         except _EndedEarly:
             if _is_free(found):  # or another program took the port since it was found: try the next
                 raise
-    return _start_on(_free_port(), recipe, account, lock)
+    return _start_on(free_port(), recipe, account, lock)
 
 
 def _start_on(port: int, recipe: Recipe, account: Account, lock: int) -> RunningServer:
@@ -195,7 +195,8 @@ def _wait_until_ready(server: RunningServer, recipe: Recipe) -> None:
         ) from error
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]
