@@ -121,7 +121,7 @@ def test_a_day_is_asked_for_by_an_option(command_line: CommandLine, monkeypatch:
         asked.append(order)
         return Report(Figures(1, 1, 0, 26, 12, 14, 0, 1, violations=0, seconds=1.5), [], None)
 
-    monkeypatch.setattr("runworker.cli.demo.perform_day", perform_day)
+    monkeypatch.setattr("runworker.demo.perform_day", perform_day)
     assert command_line.run("demo", "--day", "--seed", "7", "--workers", "3", "--json").exit_code == 0
     assert asked == [DayOrder(workers=3, seed=7, size=WHOLE_DAY)]
     refused = command_line.run("demo", "--day", "--runs", "3")
@@ -210,7 +210,7 @@ def test_a_worker_that_dies_by_itself_is_an_error(command_line: CommandLine) -> 
 def test_violations_are_told_and_end_in_exit_code_1(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     found = tuple(f"step {number} is not in order" for number in range(60))
     figures = Figures(1, 1, 0, 26, 12, 14, 0, 1, violations=60, seconds=1.5)
-    monkeypatch.setattr("runworker.cli.demo.perform", lambda *_: Report(figures, [Check("Steps", found)], None))
+    monkeypatch.setattr("runworker.demo.perform", lambda *_: Report(figures, [Check("Steps", found)], None))
     told = command_line.run("demo", "--runs", "1", "--json")
     assert told.exit_code == 1
     assert json.loads(told.stdout)["violations"] == 60

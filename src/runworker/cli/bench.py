@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from runworker.cli.opening import read_settings
+from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
-from runworker.demo import Ending, Progress
-from runworker.embedded import temporary_directory
 from runworker.errors import ConfigurationError
 
 
@@ -29,8 +27,12 @@ def bench(
     """
     checkout = _checkout()
     program = importlib.import_module("benchmarks.program")
-    given = read_settings()
-    with Ending(), temporary_directory() as directory, Progress(bars=not as_json) as progress:
+    given = on_demand.opening.read_settings()
+    with (
+        on_demand.demo.Ending(),
+        on_demand.embedded.temporary_directory() as directory,
+        on_demand.demo.Progress(bars=not as_json) as progress,
+    ):
         outcome = program.perform(given, directory, progress, quick=quick, only=only or [])
     for failure in outcome.failures:
         tell(f"not as it has to be: {failure}")

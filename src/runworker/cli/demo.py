@@ -2,15 +2,15 @@
 
 import secrets
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runworker.cli.opening import owner_database, read_settings
+from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
-from runworker.demo import DayOrder, Ending, Order, Progress, Report, Surroundings, perform, perform_day
-from runworker.embedded import temporary_directory
-from runworker.servers import ready_servers
+
+if TYPE_CHECKING:
+    from runworker.demo import Report
 
 RUNS = 20
 SHOWN_VIOLATIONS = 50
@@ -41,29 +41,30 @@ def demo(
     it works on users, flows, a queue and a site of its own. Exit code 1 where anything is not as it has to be.
     """
     began = time.monotonic()
-    given = read_settings()
+    given = on_demand.opening.read_settings()
     if day and runs is not None:
         raise typer.BadParameter("a day has its own runs; leave one of --day and --runs out")
     seed = secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed
     tell(f"the seed is {seed}; repeat this plan with --seed {seed}")
+    demo = on_demand.demo
     with (
-        Ending() as ending,
-        temporary_directory() as directory,
-        ready_servers(given.model_copy(update={"data_dir": directory})) as (settings, _),
-        owner_database(settings) as database,
-        Progress(bars=not as_json) as progress,
+        demo.Ending() as ending,
+        on_demand.embedded.temporary_directory() as directory,
+        on_demand.provisioning.ready_servers(given.model_copy(update={"data_dir": directory})) as (settings, _),
+        on_demand.database.owner_database(settings) as database,
+        demo.Progress(bars=not as_json) as progress,
     ):
-        surroundings = Surroundings(settings, database, directory / "workers.log", progress, ending, began)
+        surroundings = demo.Surroundings(settings, database, directory / "workers.log", progress, ending, began)
         if day:
-            report = perform_day(DayOrder(workers, seed), surroundings)
+            report = demo.perform_day(demo.DayOrder(workers, seed), surroundings)
         else:
-            report = perform(Order(runs or RUNS, workers, seed), surroundings)
+            report = demo.perform(demo.Order(runs or RUNS, workers, seed), surroundings)
     _say(report, as_json=as_json)
     if report.violations:
         raise typer.Exit(1)
 
 
-def _say(report: Report, *, as_json: bool) -> None:
+def _say(report: "Report", *, as_json: bool) -> None:
     for violation in report.violations[:SHOWN_VIOLATIONS]:
         tell(f"violation: {violation}")
     if (more := len(report.violations) - SHOWN_VIOLATIONS) > 0:
