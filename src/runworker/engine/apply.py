@@ -13,7 +13,16 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Select, select
-from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+from tenacity.retry import retry_base
 
 from runworker.commands import Command
 from runworker.config import Settings
@@ -38,6 +47,8 @@ _LONGEST_PAUSE: Final = 2.0
 """Seconds between two attempts at most."""
 
 _SWEEP_LIMIT: Final = 100
+
+_IF_PASSING: Final = retry_if_exception(is_passing)
 
 Result = TypeVar("Result")
 
@@ -93,8 +104,12 @@ class Engine:
         return swept
 
     def keep(self, letter: Letter) -> int:
-        """Put an unreadable message into dead_letters. Returns its id. Raises Unavailable as `apply` does."""
-        return self._retried(lambda: store(self.database, letter))
+        """Put an unreadable message into dead_letters. Returns its id.
+
+        Raises Unavailable, after `retry_seconds`, whatever the reason: the caller puts the message back, since a letter
+        that is not kept is the last that anybody would see of it.
+        """
+        return self._retried(lambda: store(self.database, letter), retry_if_exception_type(Exception))
 
     def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
         """Stored verdicts by key; keys that are unknown or not judged yet are absent."""
@@ -181,9 +196,9 @@ class Engine:
                 _log.exception("verdict.untold", task_ids=list(decided.late))
         return decided
 
-    def _retried(self, work: Callable[[], Result]) -> Result:
+    def _retried(self, work: Callable[[], Result], retry: retry_base = _IF_PASSING) -> Result:
         attempts = Retrying(
-            retry=retry_if_exception(is_passing),
+            retry=retry,
             wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
             stop=stop_after_delay(self._settings.retry_seconds),
             before_sleep=_log_retry,

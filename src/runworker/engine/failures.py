@@ -71,15 +71,26 @@ CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
 _PASSING_CLASSES: Final = ("08", "40", "53", "57", "58")
 """Connection, rollback, resources, operator intervention, system: SQLSTATE classes that say nothing of the command."""
 
-_PASSING_STATES: Final = frozenset({"55P03", "25P03", "25P04"})
-"""Lock not available; a session's idle or transaction timeout."""
+_PASSING_STATES: Final = frozenset(
+    {
+        "55P03",  # a lock was not to be had in time
+        "25P03",  # the session stood idle in its transaction for too long
+        "25P04",  # the transaction took too long
+        "25006",  # the server takes no writes: a standby, or one that is told to be read-only
+        "42501",  # the login lacks a right
+        "42P01",  # a table is missing: the database is not migrated
+        "42703",  # a column is missing: the same
+        "3F000",  # a schema is missing
+    }
+)
+"""SQLSTATEs that tell of the server's state or set-up, and nothing of the command."""
 
 _PASSING_CONSTRAINTS: Final = frozenset({"pk_commands", "uq_production_runs_run_code"})
 """Somebody else, not a runworker, took the same key or number a moment ago: look again."""
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same work may succeed a moment later: connection lost, deadlock, timeout, shutdown."""
+    """Whether the same work may succeed later: connection lost, deadlock, timeout, shutdown, a server not set up."""
     if isinstance(error, TimeoutError):
         return True
     if not isinstance(error, DBAPIError):

@@ -39,17 +39,20 @@ class RunworkerTask(Task):
     def run(self, /, *args: Any, **fields: Any) -> Any:
         """Do the task's work. Whatever goes wrong, the message is either back in its queue or in dead_letters."""
         try:
-            try:
-                return self.work(args, fields)
-            except Unavailable:
-                raise
-            except Exception as error:
-                _log.exception("task.failed", task=self.name, task_id=self.request.id)
-                unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
-                return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields, args).as_dict()
+            return self.work(args, fields)
         except Unavailable as error:
-            _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
-            raise Reject(error, requeue=True) from error
+            raise self._put_back(error) from error
+        except Exception as error:
+            _log.exception("task.failed", task=self.name, task_id=self.request.id)
+            unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
+        try:
+            return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields, args).as_dict()
+        except Exception as error:  # whatever it is, the message is not kept
+            raise self._put_back(error) from error
+
+    def _put_back(self, error: Exception) -> Reject:
+        _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
+        return Reject(error, requeue=True)
 
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
         """The task itself."""
