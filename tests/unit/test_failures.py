@@ -4,8 +4,8 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, TimeoutError
 
-from runworker.engine.failures import CODES_OF_CONSTRAINTS, as_rejection, is_passing
-from runworker.errors import Code
+from runworker.codes import Code
+from runworker.engine.constraints import CODES_OF_CONSTRAINTS, as_rejection, is_passing
 
 
 def raised(sqlstate: str, *, invalidated: bool = False) -> DBAPIError:

@@ -13,8 +13,9 @@ from celery import states
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.message import Message
 
-from runworker.engine.dead_letters import Letter
-from runworker.errors import Code, InvalidMessage
+from runworker.codes import Code
+from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus
 from runworker.tasks.admission import admit, is_storable, name_and_id
 from runworker.tasks.batches import Batches
@@ -102,7 +103,7 @@ class Consumer(StockConsumer):
     def _keep(self, message: Message, code: Code, reason: str) -> None:
         task_name, task_id = name_and_id(message)
         raw = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)
-        letter = Letter(
+        letter = NewDeadLetter(
             raw_body=raw, code=code, error=reason, task_name=task_name, task_id=task_id, headers=message.headers
         )
         try:
