@@ -1,6 +1,22 @@
 """The errors that runworker raises on purpose.
 
-TREE
+    RunworkerError
+    ├── ConfigurationError      a setting is wrong; stops the start
+    ├── ServerError             an embedded server would not start
+    ├── InvalidMessage          a message cannot be read as a command; goes to dead_letters
+    ├── Rejected                a rule says no; becomes a verdict
+    │   └── PlanInvalid         a graph gives no plan; lists every problem (`runworker.plan`)
+    ├── NotYet                  a command comes before its turn; becomes a WAITING verdict
+    ├── Unavailable             PostgreSQL is away or busy; the message stays in the broker
+    ├── ImportRefused           a flow or user file does not fit; nothing was written (`runworker.imports`)
+    ├── NotReplayable           a dead letter cannot be sent again (`runworker.replaying`)
+    ├── NotFound                nothing has the code or id that was asked for (`runworker.tracing`)
+    ├── FileNotWritten          a command could not write its output (`runworker.cli`)
+    ├── NotSent                 the broker did not take a client's message (`runworker.client`)
+    ├── CommandRejected         a verdict, where a client asked for an exception (`runworker.client`)
+    └── NoVerdict               no verdict came in time (`runworker.client`)
+
+A test holds this tree against the classes. Codes of refusals: `runworker.codes`.
 """
 
 from collections.abc import Mapping

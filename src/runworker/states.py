@@ -137,6 +137,12 @@ STOPPABLE_LOTS: Final = frozenset({LotStatus.QUARANTINE, LotStatus.RELEASED})
 QC_PENDING_LOTS: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.HOLD})
 """At a step with a gate, the lot keeps its run there."""
 
+SHIPPABLE_LOTS: Final = USED_UP_LOTS | {LotStatus.RELEASED}
+"""A lot of type SHIP has left, or may."""
+
+ENDED_EARLY: Final = frozenset({LotStatus.REJECTED, RunStatus.ABORTED})
+"""A lot or run was stopped before its end."""
+
 LEGACY_LOT_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
 """No new lot is registered with them."""
 

@@ -9,12 +9,11 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from runworker.batch_records.run_record import AuditedChange, AuditSummary, CommandLine, Hold
 from runworker.models import AuditEvent, AuditSeal, LotGenealogy, QCDecision
-from runworker.states import CommandStatus, LotStatus, RunStatus
+from runworker.states import CommandStatus, LotStatus
 from runworker.upkeep.seal import Verification
 
 THE_RUN: Final = "the run"
 NOT_COMPARED: Final = frozenset({"command_key"})
-STOPPED: Final = frozenset({LotStatus.REJECTED, RunStatus.ABORTED})
 
 
 @dataclass
@@ -43,7 +42,7 @@ def read_events(connection: Connection, run_id: UUID, codes: Mapping[UUID, str])
             commands.setdefault(row.command_key, _took_effect(row, subjects))
     return Events(
         holds=tuple(_holds(moves)),
-        stops=tuple(move for move in moves if move.after in STOPPED or (move.after or "").startswith("step")),
+        stops=tuple(move for move in moves if move.after in ENDED_EARLY or (move.after or "").startswith("step")),
         by_hand=tuple(_by_hand(row, subjects) for row in rows if row.command_key is None),
         commands=commands,
     )

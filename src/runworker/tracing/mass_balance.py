@@ -14,11 +14,10 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from runworker.states import USED_UP_LOTS, LotStatus, LotType
+from runworker.states import SHIPPABLE_LOTS, USED_UP_LOTS, LotStatus, LotType
 from runworker.tracing.genealogy import TracedLink, TracedLot
 
 _NOTHING: Final = Decimal("0.00")
-_SHIPPABLE: Final = USED_UP_LOTS | {LotStatus.RELEASED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ def _fate(lot: TracedLot) -> _Fate:
     raw = lot.lot_type is LotType.RAW
     change = _NOTHING if raw else weight - lot.used_kg
     rejected = lot.status is LotStatus.REJECTED
-    shipped = lot.lot_type is LotType.SHIP and lot.status in _SHIPPABLE
+    shipped = lot.lot_type is LotType.SHIP and lot.status in SHIPPABLE_LOTS
     written_off = lot.status in USED_UP_LOTS and not shipped
     return _Fate(
         received=weight if raw else _NOTHING,
