@@ -31,9 +31,7 @@ def test_no_two_public_classes_share_a_name() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         for name in re.findall(r"^ *class ([A-Z]\w*)", path.read_text(), re.MULTILINE):
             places[name].append(path.name)
-    # SQLAlchemy's and kombu's words for what stands on their classes.
-    allowed = {"Base", "QoS", "Channel", "Transport", "Consumer", "Request"}
-    assert {name: paths for name, paths in places.items() if len(paths) > 1 and name not in allowed} == {}
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
 def test_sets_of_states_stand_in_one_file() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from runworker.batch_records.run_record import AuditedChange, AuditSummary, CommandLine, Hold
 from runworker.models import AuditEvent, AuditSeal, LotGenealogy, QCDecision
-from runworker.states import CommandStatus, LotStatus
+from runworker.states import ENDED_EARLY, CommandStatus, LotStatus
 from runworker.upkeep.seal import Verification
 
 THE_RUN: Final = "the run"
