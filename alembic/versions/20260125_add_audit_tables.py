@@ -5,7 +5,6 @@
 
 Revision ID: 20260125_audit_tables
 Revises: 20260125_ledger
-Create Date: 2026-01-25
 """
 
 from alembic import op

@@ -2,7 +2,6 @@
 
 Revision ID: 20260125_ledger
 Revises: 20260125_one_published_version
-Create Date: 2026-01-25
 """
 
 from alembic import op

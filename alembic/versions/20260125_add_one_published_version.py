@@ -6,7 +6,6 @@ it was in force beside a newer one.
 
 Revision ID: 20260125_one_published_version
 Revises: 20260125_run_and_step_rules
-Create Date: 2026-01-25
 """
 
 from alembic import op

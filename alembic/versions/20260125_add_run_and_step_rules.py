@@ -6,7 +6,6 @@ was completed or, if nobody noted that, when it started; an unfinished run's end
 
 Revision ID: 20260125_run_and_step_rules
 Revises: 20260125_suppliers_lot_types
-Create Date: 2026-01-25
 """
 
 from alembic import op

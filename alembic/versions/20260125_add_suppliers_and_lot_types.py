@@ -6,7 +6,6 @@ not added to, because a value that ALTER TYPE adds cannot be used in the same tr
 
 Revision ID: 20260125_suppliers_lot_types
 Revises: 20260124_flow_version_immutable
-Create Date: 2026-01-25
 """
 
 from alembic import op

@@ -5,7 +5,6 @@ no actor but the database user.
 
 Revision ID: 20260125_forget_command_key
 Revises: 20260125_audit_tables
-Create Date: 2026-01-25
 """
 
 from alembic import op

@@ -11,7 +11,6 @@ an administrator is written to stderr and the migration goes on.
 
 Revision ID: 20260125_worker_role
 Revises: 20260125_audit_events
-Create Date: 2026-01-25
 """
 
 import sys

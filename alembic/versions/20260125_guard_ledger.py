@@ -10,7 +10,6 @@ A legal decision passes by the trigger's condition alone: no function is called.
 
 Revision ID: 20260125_guard_ledger
 Revises: 20260125_guard_lots
-Create Date: 2026-01-25
 """
 
 from alembic import op

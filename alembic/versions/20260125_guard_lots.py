@@ -5,7 +5,6 @@
 
 Revision ID: 20260125_guard_lots
 Revises: 20260125_guard_run_steps
-Create Date: 2026-01-25
 """
 
 from alembic import op

@@ -18,7 +18,6 @@ fk_production_runs_flow_version, as the foreign key would.
 
 Revision ID: 20260125_guard_production_runs
 Revises: 20260125_forget_command_key
-Create Date: 2026-01-25
 """
 
 from alembic import op

@@ -13,7 +13,6 @@ finished, no step is left that could move forward.
 
 Revision ID: 20260125_guard_run_steps
 Revises: 20260125_guard_production_runs
-Create Date: 2026-01-25
 """
 
 from alembic import op

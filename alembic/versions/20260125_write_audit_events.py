@@ -9,7 +9,6 @@ TRUNCATE would leave no event and is refused, by guard_<table>_truncate.
 
 Revision ID: 20260125_audit_events
 Revises: 20260125_guard_ledger
-Create Date: 2026-01-25
 """
 
 from alembic import op

@@ -6,7 +6,6 @@ column; the same words stay in `qc_decisions` and in the audit events.
 
 Revision ID: 20260126_lot_status_reason
 Revises: 20260125_worker_role
-Create Date: 2026-01-26
 """
 
 from alembic import op

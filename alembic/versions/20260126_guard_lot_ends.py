@@ -8,7 +8,6 @@ they are as it leaves them.
 
 Revision ID: 20260126_guard_lot_ends
 Revises: 20260126_lot_genealogy
-Create Date: 2026-01-26
 """
 
 from alembic import op

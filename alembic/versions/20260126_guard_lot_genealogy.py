@@ -19,7 +19,6 @@ these rules.
 
 Revision ID: 20260126_lot_genealogy
 Revises: 20260126_keep_lots
-Create Date: 2026-01-26
 """
 
 from alembic import op

@@ -8,7 +8,6 @@ that goes on HOLD locks its run: either the run sees the HOLD, or it had moved o
 
 Revision ID: 20260126_guard_lots_of_runs
 Revises: 20260126_keep_qc_decisions
-Create Date: 2026-01-26
 """
 
 from alembic import op

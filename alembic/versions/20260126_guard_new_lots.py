@@ -8,7 +8,6 @@ SKU and weight are looked at in new lots and where they change: what is wrong in
 
 Revision ID: 20260126_guard_new_lots
 Revises: 20260126_lot_status_reason
-Create Date: 2026-01-26
 """
 
 from alembic import op

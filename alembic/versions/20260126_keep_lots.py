@@ -13,7 +13,6 @@ runs are locked by it. A CREATED lot that is wrong is deleted and made anew.
 
 Revision ID: 20260126_keep_lots
 Revises: 20260126_guard_new_lots
-Create Date: 2026-01-26
 """
 
 from alembic import op

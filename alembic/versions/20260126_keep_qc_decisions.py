@@ -4,7 +4,6 @@
 
 Revision ID: 20260126_keep_qc_decisions
 Revises: 20260126_guard_lot_ends
-Create Date: 2026-01-26
 """
 
 from alembic import op

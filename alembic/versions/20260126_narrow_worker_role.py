@@ -5,7 +5,6 @@ and published it. Where the role does not exist there is nothing to take away.
 
 Revision ID: 20260126_narrow_worker_role
 Revises: 20260126_guard_lots_of_runs
-Create Date: 2026-01-26
 """
 
 import sqlalchemy as sa

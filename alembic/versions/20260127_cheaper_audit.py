@@ -16,7 +16,6 @@ events have an actor. Rows of before have none.
 
 Revision ID: 20260127_cheaper_audit
 Revises: 20260126_narrow_worker_role
-Create Date: 2026-01-27
 """
 
 # ruff: noqa: S608 - every part of these queries stands in this file

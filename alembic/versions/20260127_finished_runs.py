@@ -9,7 +9,6 @@ not end at the same moment; before any lot, as the worker does.
 
 Revision ID: 20260127_finished_runs
 Revises: 20260127_ship_sku
-Create Date: 2026-01-27
 """
 
 from alembic import op

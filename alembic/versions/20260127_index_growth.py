@@ -11,7 +11,6 @@ has millions of rows to freeze at once.
 
 Revision ID: 20260127_index_growth
 Revises: 20260127_cheaper_audit
-Create Date: 2026-01-27
 """
 
 from alembic import op

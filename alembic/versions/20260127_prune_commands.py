@@ -12,7 +12,6 @@ Where the role does not exist, the SQL for an administrator is written to stderr
 
 Revision ID: 20260127_prune_commands
 Revises: 20260127_index_growth
-Create Date: 2026-01-27
 """
 
 import sys

@@ -11,7 +11,6 @@ and neither may change in the same UPDATE in any other way. What a lot of a SKU 
 
 Revision ID: 20260127_ship_sku
 Revises: 20260127_prune_commands
-Create Date: 2026-01-27
 """
 
 from alembic import op

@@ -7,7 +7,6 @@ but the time.
 
 Revision ID: 20260128_find_waiting
 Revises: 20260127_finished_runs
-Create Date: 2026-01-28
 """
 
 from alembic import op
