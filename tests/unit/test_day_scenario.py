@@ -9,6 +9,7 @@ import pytest
 from tests.days import SMALL, day
 
 from runworker.canonical import CANONICAL_STEPS
+from runworker.codes import Code
 from runworker.demo.day.book import Day
 from runworker.demo.day.cast import FIFTEEN, LEFT_OUT, THIRTY, without
 from runworker.demo.day.incidents import Incident
@@ -16,7 +17,6 @@ from runworker.demo.day.scenario import WHOLE_DAY, Size
 from runworker.demo.day.trade import racks
 from runworker.demo.delivery import deliveries
 from runworker.demo.script import Scripted
-from runworker.errors import Code
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.states import CommandStatus, Decision, FlowVersionStatus, LotStatus, LotType, RunStatus

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
+from runworker.codes import Code
 from runworker.demo.delivery import deliveries
 from runworker.demo.scenario import KINDS, Cast, write_lives
 from runworker.demo.script import Flow, Life, commands_of
-from runworker.errors import Code
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.states import CommandStatus, RunStatus

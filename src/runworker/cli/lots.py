@@ -47,9 +47,9 @@ def recall_(
     with on_demand.database.owner_connection() as connection:
         found = on_demand.tracing.recall(connection, code)
     if html is not None:
-        on_demand.output.write_file(html, on_demand.records.recall_page(found))
+        on_demand.output.write_file(html, on_demand.batch_records.recall_page(found))
     if csv is not None:
-        on_demand.output.write_file(csv, on_demand.records.recall_csv(found))
+        on_demand.output.write_file(csv, on_demand.batch_records.recall_csv(found))
     if as_json:
         show(on_demand.lots_as_json.recall_facts(found), as_json=True)
     elif html is None and csv is None:

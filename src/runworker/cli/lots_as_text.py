@@ -9,7 +9,7 @@ from rich.tree import Tree
 from runworker.cli.output import print_wide
 from runworker.safe_text import printable
 from runworker.states import LotStatus
-from runworker.tracing import Direction, Link, Recall, Trace, TracedLot
+from runworker.tracing import Direction, Recall, Trace, TracedLink, TracedLot
 from runworker.tracing.recall import to_do
 
 STYLES: Final = {LotStatus.HOLD: "yellow", LotStatus.REJECTED: "red", LotStatus.QUARANTINE: "cyan"}
@@ -30,13 +30,15 @@ def show_trace(found: Trace) -> None:
         )
 
 
-def _tree(found: Trace, branches: dict[UUID, list[tuple[UUID, Link]]]) -> Tree:
+def _tree(found: Trace, branches: dict[UUID, list[tuple[UUID, TracedLink]]]) -> Tree:
     """The lots as a tree, each in full where it stands first from above and by its code from then on."""
     lots = found.genealogy.lots
     root = Tree(_described(found.root))
     shown = {found.root_id}
     # By hand and not by recursion: a chain of legacy lots may be longer than Python's stack.
-    ahead: list[tuple[Tree, UUID, Link]] = [(root, *branch) for branch in reversed(branches.get(found.root_id, ()))]
+    ahead: list[tuple[Tree, UUID, TracedLink]] = [
+        (root, *branch) for branch in reversed(branches.get(found.root_id, ()))
+    ]
     while ahead:
         trunk, lot_id, link = ahead.pop()
         quantity = f"{link.quantity_kg} kg" if link.quantity_kg is not None else "? kg"

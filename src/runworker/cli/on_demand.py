@@ -10,6 +10,7 @@ from runworker.lazy_names import lazy_names
 
 HOMES: Final = {
     "balances": "runworker.cli.balances",
+    "batch_records": "runworker.batch_records",
     "config": "runworker.config",
     "database": "runworker.cli.database",
     "demo": "runworker.demo",
@@ -22,9 +23,8 @@ HOMES: Final = {
     "opening": "runworker.cli.opening",
     "output": "runworker.cli.output",
     "provisioning": "runworker.provisioning",
-    "records": "runworker.records",
     "replaying": "runworker.replaying",
-    "sealing": "runworker.engine.sealing",
+    "seal": "runworker.upkeep.seal",
     "servers": "runworker.servers",
     "tracing": "runworker.tracing",
     "workers": "runworker.workers",
@@ -32,25 +32,26 @@ HOMES: Final = {
 
 if TYPE_CHECKING:
     from runworker import (
+        batch_records,
         config,
         demo,
         embedded,
         imports,
         migrations,
         provisioning,
-        records,
         replaying,
         servers,
         tracing,
         workers,
     )
     from runworker.cli import balances, database, health_check, lots_as_json, lots_as_text, opening, output
-    from runworker.engine import sealing
+    from runworker.upkeep import seal
 else:
     __getattr__ = lazy_names(__name__, HOMES)
 
 __all__ = [
     "balances",
+    "batch_records",
     "config",
     "database",
     "demo",
@@ -63,9 +64,8 @@ __all__ = [
     "opening",
     "output",
     "provisioning",
-    "records",
     "replaying",
-    "sealing",
+    "seal",
     "servers",
     "tracing",
     "workers",

@@ -23,8 +23,8 @@ def record(
 ) -> None:
     """Write the batch record: all that is known of a run, on one page that needs nothing else and can be printed."""
     with on_demand.database.owner_database(on_demand.opening.find_servers()) as database:
-        found = on_demand.records.read_run_record(database, run, verify=verify)
-    on_demand.output.write_file(html, on_demand.records.record_page(found))
+        found = on_demand.batch_records.read_run_record(database, run, verify=verify)
+    on_demand.output.write_file(html, on_demand.batch_records.record_page(found))
     tell(f"wrote the record of {found.code}: {html}")
 
 

@@ -16,7 +16,7 @@ def verify(
     The chain cannot tell that its end was cut off: keep the head that is printed in another place and compare.
     """
     with on_demand.database.owner_database(on_demand.opening.find_servers()) as database:
-        found = on_demand.sealing.verify(database)
+        found = on_demand.seal.verify(database)
     broken = found.broken
     result = {
         "intact": broken is None,

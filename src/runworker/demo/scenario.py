@@ -10,9 +10,9 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from runworker.codes import Code
 from runworker.commands import parse
 from runworker.demo.script import SITE, SOURCE, Expected, Flow, Life, Scripted
-from runworker.errors import Code
 from runworker.states import CommandStatus, RunStatus
 
 REASON: Final = "the demo shows how a run is held"

@@ -7,8 +7,8 @@ from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
+from runworker.codes import Code
 from runworker.commands import Command
-from runworker.errors import Code
 from runworker.plan import Plan
 from runworker.states import CommandStatus, FlowVersionStatus, LotStatus, RunStatus
 

@@ -107,7 +107,7 @@ class Trial:
     def _send(self, running: WorkerProcesses) -> None:
         with self._lane.client() as client:
             for message in self._messages:
-                client.send_again(message)
+                client.post(message)
                 self.sent.append(message.idempotency_key)
                 self._look(running)
         self._watch.begin_to_wait()

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Engine, Uuid, any_, literal, select
 
 from runworker.demo.delivery import Lane
 from runworker.models import CommandRecord
-from runworker.states import DECIDED
+from runworker.states import DECIDED_COMMANDS
 
 PATIENCE_SECONDS: Final = 60.0
 """Without anything new for so long, the demo gives up."""
@@ -87,7 +87,7 @@ class Watch:
                 counted = min(deliveries, self._open[key])
                 self.counted += counted - self._partly.get(key, 0)
                 self._partly[key] = counted
-                if status in DECIDED:
+                if status in DECIDED_COMMANDS:
                     self._undecided.discard(key)
                     if counted == self._open[key]:
                         del self._open[key]

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
+from runworker.codes import Code
 from runworker.demo.day.book import CLOSED, NOTHING, ScriptedDecision, ScriptedLot
 from runworker.demo.day.moves import Moves
 from runworker.demo.script import Expected
-from runworker.errors import Code
 from runworker.states import CommandStatus, Decision, LotStatus, LotType, RunStatus, UserRole
 
 AFTER_DECISION = {

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from enum import Enum, auto
 
+from runworker.codes import Code
 from runworker.demo.day.author import Author
 from runworker.demo.day.book import ScriptedLot
 from runworker.demo.day.trade import MELL
-from runworker.errors import Code
 from runworker.states import Decision, LotType, UserRole
 
 

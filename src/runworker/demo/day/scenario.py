@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
+from runworker.codes import Code
 from runworker.demo.day.author import Author
 from runworker.demo.day.book import Cast, Day
 from runworker.demo.day.cast import BOTH, FIFTEEN, THIRTY
@@ -14,7 +15,6 @@ from runworker.demo.day.moves import Book
 from runworker.demo.day.shift import Shift
 from runworker.demo.day.trade import MELL
 from runworker.demo.script import SITE, Expected, Flow, Scripted
-from runworker.errors import Code
 from runworker.states import CommandStatus, FlowVersionStatus, UserRole
 
 SKUS: Final = {BOTH: ("15", "30"), FIFTEEN: ("15",), THIRTY: ("30",)}
