@@ -13,7 +13,7 @@ from tests.envelopes import message
 from runworker.transport import UNREADABLE, reliable
 
 QUEUE: Final = "celery"
-ASIDE: Final = QUEUE + UNREADABLE
+UNREADABLE_LIST: Final = QUEUE + UNREADABLE
 
 Open = Callable[..., Any]
 """Opens a channel. transport: `reliable` or `str`, for kombu's own. The rest are transport options."""

@@ -104,7 +104,7 @@ class Crew:
         return int(self.redis.llen(self.settings.queue))
 
     def in_broker(self) -> int:
-        """How many messages are queued, put aside or in a worker's hand, all counted at one moment."""
+        """How many messages are queued, unreadable or unacked, all counted at one moment."""
         with self.redis.pipeline(transaction=True) as look:
             look.llen(self.settings.queue).llen(f"{self.settings.queue}.unreadable").hlen("unacked")
             return sum(look.execute())

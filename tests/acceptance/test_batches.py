@@ -53,9 +53,9 @@ def gathering(crew: Crew) -> Iterator[AsyncResult]:
         yield in_work
 
 
-def in_hand(crew: Crew, waiting: int) -> None:
+def wait_until_unacked(crew: Crew, waiting: int) -> None:
     """Wait until the worker has so many messages besides the one in work."""
-    eventually(lambda: crew.held() == 1 + waiting, f"{waiting} messages in hand")
+    eventually(lambda: crew.held() == 1 + waiting, f"{waiting} unacked messages waiting")
 
 
 def transactions(crew: Crew, sent: Sequence[AsyncResult]) -> int:
@@ -80,7 +80,7 @@ def test_many_messages_one_transaction_and_each_is_told_of(one: Crew) -> None:
             again = one.plant.fields("start_run")
             for _ in range(2):
                 one.upstream.send_task("runworker.start_run", kwargs=again, task_id=again["idempotency_key"])
-            in_hand(one, 62)
+            wait_until_unacked(one, 62)
         verdicts = [one.verdict(result) for result in sent]
         assert {verdict["status"] for verdict in verdicts} == {"APPLIED"}
         assert [verdict["run_id"] for verdict in verdicts] == [result.id for result in sent]
@@ -104,7 +104,7 @@ def test_a_run_and_its_steps_share_a_transaction(one: Crew) -> None:
     with gathering(one):
         life = one.plant.life(run)
         sent = [one.send(each.name, **{"idempotency_key": each.idempotency_key, **each.payload}) for each in life]
-        in_hand(one, len(sent))
+        wait_until_unacked(one, len(sent))
     assert [one.verdict(result)["status"] for result in sent] == ["APPLIED"] * len(sent)
     assert transactions(one, sent) == 1
     assert one.plant.run(run)[0] == "COMPLETED"
@@ -119,7 +119,7 @@ def test_a_batch_has_so_many_commands_and_a_message_of_many_counts_each(one: Cre
 
     with gathering(one):
         small, large, alone = bulk(40), bulk(70), one.send("start_run")
-        in_hand(one, 3)
+        wait_until_unacked(one, 3)
     assert one.verdict(alone)["status"] == "APPLIED"
     for result in (*small, *large):
         one.applied(result.id)
@@ -132,7 +132,7 @@ def test_revoked_while_it_waits(one: Crew) -> None:
     with events_of(one) as events:
         with gathering(one) as in_work:
             before, revoked, after = (one.send("start_run") for _ in range(3))
-            in_hand(one, 3)
+            wait_until_unacked(one, 3)
             asked = one.upstream.control.inspect(destination=[worker.name])
             (active,) = asked.active()[worker.name]
             assert active["id"] == in_work.id
@@ -154,7 +154,7 @@ def test_expired_while_it_waits(one: Crew) -> None:
     with gathering(one):
         sent_at = time.time()
         one.upstream.send_task("runworker.start_run", kwargs=fields, task_id=key, expires=1)
-        in_hand(one, 1)
+        wait_until_unacked(one, 1)
         eventually(lambda: time.time() > sent_at + 1.1, "the end of its time")
     one.wait_until_idle()
     stored = meta(one, key)
@@ -199,7 +199,7 @@ def test_callbacks_and_results_that_nobody_wants(one: Crew) -> None:
         one.upstream.send_task(
             "runworker.start_run", kwargs=unwanted, task_id=unwanted["idempotency_key"], ignore_result=True
         )
-        in_hand(one, 2)
+        wait_until_unacked(one, 2)
     eventually(lambda: one.stored_result(callback), "the callback's result")
     assert one.stored_result(callback)[linked["idempotency_key"]]["status"] == "APPLIED"
     assert one.stored_result(linked["idempotency_key"])["status"] == "APPLIED"
@@ -223,7 +223,7 @@ def test_one_that_fails_and_one_that_cannot_be_read_among_ninety_nine(one: Crew)
             failing = one.upstream.send_task("runworker.start_run", kwargs=bad, task_id=bad["idempotency_key"])
             sent += [one.send("start_run") for _ in range(49)]
             unreadable = one.send("start_run", colour="red")
-            in_hand(one, 101)
+            wait_until_unacked(one, 101)
         assert {one.verdict(result)["status"] for result in sent} == {"APPLIED"}
         assert one.verdict(failing)["code"] == Code.INTERNAL_ERROR
         assert one.verdict(unreadable)["code"] == Code.UNKNOWN_FIELD
@@ -248,7 +248,7 @@ def test_a_pool_process_that_dies_with_a_batch(one: Crew) -> None:
                 one.send("advance_step", run_id=run, to_step_index=STEPS[1]),
                 *(one.send("start_run") for _ in range(5)),
             ]
-            in_hand(one, 6)
+            wait_until_unacked(one, 6)
         active = eventually(lambda: at_work(one, sent), "the batch at work")
         assert len(active) == len(sent)
         (process,) = {task["worker_pid"] for task in active}
@@ -263,7 +263,7 @@ def test_a_connection_that_breaks_while_messages_wait(one: Crew) -> None:
     runs = one.plant.count("production_runs")
     with gathering(one) as in_work:
         sent = [one.send("start_run") for _ in range(5)]
-        in_hand(one, 5)
+        wait_until_unacked(one, 5)
         one.redis.client_kill_filter(_type="normal", skipme=True)
     assert {one.verdict(result)["status"] for result in (in_work, *sent)} == {"APPLIED"}
     one.wait_until_idle()
@@ -282,7 +282,7 @@ def test_postgresql_goes_away_in_the_middle_of_a_batch(crew: Crew) -> None:
                     crew.send("advance_step", run_id=run, to_step_index=STEPS[1]),
                     *(crew.send("start_run") for _ in range(5)),
                 ]
-                in_hand(crew, 6)
+                wait_until_unacked(crew, 6)
             eventually(lambda: crew.held() == 6, "the batch at work")
             wait_until_in_work(crew)
             proxy.go_away()
@@ -299,7 +299,7 @@ def test_a_worker_that_is_ended_gives_back_what_waits(crew: Crew, told: str) -> 
     worker = crew.hire(ONE_PROCESS)
     with gathering(crew) as in_work:
         sent = [crew.send("start_run") for _ in range(20)]
-        in_hand(crew, 20)
+        wait_until_unacked(crew, 20)
         if told == "control":
             crew.upstream.control.shutdown(destination=[worker.name])
             eventually(lambda: crew.queued() == 0 and "Got shutdown from remote" in crew.written(), "the shutdown told")
@@ -325,7 +325,7 @@ def test_the_standard_strategy_is_right_too(crew: Crew) -> None:
     crew.hire(ONE_PROCESS, batch_size=1)
     with gathering(crew):
         sent = [crew.send("start_run") for _ in range(3)]
-        in_hand(crew, 3)
+        wait_until_unacked(crew, 3)
     assert {crew.verdict(result)["status"] for result in sent} == {"APPLIED"}
     assert transactions(crew, sent) == 3
     crew.wait_until_idle()

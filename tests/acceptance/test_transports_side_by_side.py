@@ -30,7 +30,7 @@ def test_both_kinds_of_worker_do_the_work_of_one_queue(crew: Crew) -> None:
 
 
 @pytest.mark.parametrize("reliable", [True, False], ids=["ours-dies", "stock-dies"])
-def test_the_other_kind_takes_over_what_a_dead_worker_had_in_hand(crew: Crew, reliable: bool) -> None:
+def test_the_other_kind_takes_over_the_unacked_messages_of_a_dead_worker(crew: Crew, reliable: bool) -> None:
     first = crew.hire(reliable_transport=reliable)
     run = started(crew)
     with locked(crew, run):

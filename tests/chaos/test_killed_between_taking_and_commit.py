@@ -1,4 +1,4 @@
-"""Workers die at random moments with messages in hand, and the broker with them: nothing lost, nothing applied twice.
+"""Workers die at random moments with unacked messages, and the broker with them: nothing lost, nothing applied twice.
 
 Eight deaths in the suite. For more: `KILLS=200 uv run pytest -s tests/chaos/test_killed_between_taking_and_commit.py`.
 """

@@ -50,7 +50,7 @@ def test_what_the_broker_has_accepted_outlasts_its_restarts(site: Site) -> None:
         in_work = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
         wait_until_in_work(crew)
         results = [crew.send("advance_step", run_id=run, to_step_index=STEPS[2]) for _ in range(12)]
-        eventually(lambda: crew.held() > 2, "messages in hand")
+        eventually(lambda: crew.held() > 2, "unacked messages")
         site.valkey.stop()
         site.start_valkey()
         assert crew.in_broker() == 1 + len(results)

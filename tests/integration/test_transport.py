@@ -1,4 +1,4 @@
-"""The transport on a real broker: what is no message is put aside, what is one is never lost on its way."""
+"""The transport on a real broker: an item that is no message goes to the unreadable list, and no message is lost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from kombu.transport.virtual import Channel
 from redis import Redis
-from tests.broker import ASIDE, QUEUE, consumed, sound
+from tests.broker import QUEUE, UNREADABLE_LIST, consumed, sound
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -20,7 +20,7 @@ both_ways = pytest.mark.parametrize("taken", [popped, consumed])
 
 
 @both_ways
-def test_what_is_no_message_is_put_aside_as_it_came(
+def test_an_item_that_is_no_message_goes_to_the_unreadable_list_as_it_came(
     channel: Channel, redis: Redis, taken: Callable[[Channel, int], list[Any]]
 ) -> None:
     rubbish = [b"hello", b"\xff\0", b"{}", b"x" * 5_000_000]
@@ -28,7 +28,7 @@ def test_what_is_no_message_is_put_aside_as_it_came(
         redis.lpush(QUEUE, item, sound())
     messages = taken(channel, len(rubbish))
     assert all(each.headers["task"] == "runworker.start_run" for each in messages)
-    assert redis.lrange(ASIDE, 0, -1) == rubbish[::-1]
+    assert redis.lrange(UNREADABLE_LIST, 0, -1) == rubbish[::-1]
     assert not redis.llen(QUEUE)
 
 
@@ -41,7 +41,7 @@ def test_priorities_are_lists_of_one_queue(
     redis.lpush(beside, b"rubbish", sound(priority=9))
     redis.lpush(QUEUE, sound())
     assert sorted(each.properties["priority"] for each in taken(channel, 2)) == [0, 9]
-    assert redis.lrange(ASIDE, 0, -1) == [b"rubbish"]
+    assert redis.lrange(UNREADABLE_LIST, 0, -1) == [b"rubbish"]
 
 
 @both_ways
@@ -82,4 +82,4 @@ def test_what_a_closing_consumer_holds_goes_back(channel: Channel, redis: Redis)
 def test_an_empty_queue_gives_nothing(channel: Channel, redis: Redis) -> None:
     redis.lpush(QUEUE, b"rubbish")
     assert popped(channel, 1) == [None]
-    assert redis.lrange(ASIDE, 0, -1) == [b"rubbish"]
+    assert redis.lrange(UNREADABLE_LIST, 0, -1) == [b"rubbish"]

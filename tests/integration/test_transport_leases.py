@@ -1,4 +1,4 @@
-"""Leases: what a dead holder had in hand is soon overdue, what a living one or a stranger has is left alone."""
+"""Leases: unacked messages of a dead holder are soon overdue, those of a living one or a stranger are left alone."""
 
 from collections.abc import Iterator
 from time import time
@@ -25,10 +25,10 @@ def lease(redis: Redis) -> Iterator[Lease]:
     lease.end()
 
 
-def test_what_a_silent_holder_has_in_hand_is_overdue(redis: Redis, lease: Lease) -> None:
+def test_unacked_messages_of_a_silent_holder_are_overdue(redis: Redis, lease: Lease) -> None:
     taken_at = time()
     dead, alive, idle = "7@press.plant:0a", "8@press.plant:0b", "9@press.plant:0c"
-    gone = [f"{dead}.{taking}" for taking in ("1.0", "1.1", "2.0")]
+    gone = [f"{dead}.{fetched}" for fetched in ("1.0", "1.1", "2.0")]
     others = [f"{lease.holder}.1.0", f"{alive}.1.0", "7@press.1.0", ".1.0", dead, "stock-kombu"]
     redis.zadd(INDEX, dict.fromkeys(gone + others, taken_at))
     with capture_logs() as log:
@@ -52,7 +52,7 @@ def test_a_lease_is_prolonged_until_its_end(redis: Redis, lease: Lease) -> None:
     assert redis.zscore(LEASES, lease.holder) == 0
 
 
-def test_who_consumes_takes_under_a_lease(open_channel: Open, redis: Redis) -> None:
+def test_a_consumer_fetches_under_a_lease(open_channel: Open, redis: Redis) -> None:
     channel = open_channel(global_keyprefix="plant:")
     redis.lpush(f"plant:{QUEUE}", sound(), sound())
     found = consumed(channel, 2)
@@ -62,7 +62,7 @@ def test_who_consumes_takes_under_a_lease(open_channel: Open, redis: Redis) -> N
     assert redis.zscore(f"plant:{LEASES}", holder) == 0
 
 
-def test_who_looks_once_or_acknowledges_nothing_has_none(channel: Any, redis: Redis) -> None:
+def test_a_channel_that_gets_once_or_acknowledges_nothing_has_no_lease(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, sound(), sound())
     assert channel.basic_get(QUEUE).delivery_tag.startswith(".")
     assert consumed(channel, 1, no_ack=True)

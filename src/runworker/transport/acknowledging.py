@@ -1,4 +1,4 @@
-"""Messages in hand: acknowledged together, put back together, in the hash and sorted set that stock kombu keeps."""
+"""Unacked messages: acknowledged together, put back together, in the hash and sorted set that stock kombu keeps."""
 
 import threading
 from collections.abc import Iterable
@@ -18,45 +18,45 @@ from runworker.transport.scripts import PUT_BACK
 _log = structlog.get_logger(__name__)
 
 _TOGETHER: Final = 500
-"""Acknowledgements that are kept back at most."""
+"""Most acknowledgements that a channel keeps back."""
 
 _BYTES_OF_A_MESSAGE: Final = 640
-"""What the prefetch count reckons with. Whoever has less in number and more in bytes has enough in hand.
+"""Bytes of a body that count as one message: few large messages fill the prefetch count as many small ones do.
 
 Twice the body of a single command. A message with many is worth as many, and waits for a worker that is free.
 """
 
 _KEPT_BACK_SECONDS: Final = 1.0
-"""A loop that has not come round for so long, busy or ended, is not waited for."""
+"""An acknowledgement does not wait longer than this for the loop's next tick: the loop may be busy, or have ended."""
 
 
 class QoS(stock.QoS):
-    """What a channel has in hand. Acknowledgements are kept back until the event loop comes round.
+    """A channel's unacked messages. Their acknowledgements are sent together, at the event loop's next tick.
 
-    Lost with the process or its connection they do no harm: the message comes again.
+    An acknowledgement that is lost with the process or its connection does no harm: the message comes again.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._lock = threading.Lock()  # a pool of threads acknowledges in them
+        self._lock = threading.Lock()  # the threads of a pool acknowledge too
         self._acknowledged: list[str] = []
         self._flushed_at = monotonic()
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Take a message in hand. The broker has noted it already, when it gave it out."""
+        """Count a message as unacked. The broker has entered it in `unacked` already, when it gave it out."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def can_consume(self) -> bool:
-        """Whether there is room in the hand: for a message more, and for its bytes."""
-        return super().can_consume() and self._bytes_in_hand() <= self.prefetch_count * _BYTES_OF_A_MESSAGE
+        """Whether the prefetch count leaves room for another message, in number and in bytes."""
+        return super().can_consume() and self._unacked_bytes() <= self.prefetch_count * _BYTES_OF_A_MESSAGE
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge, with the others of this turn of the loop."""
+        """Acknowledge a message, with the others of this tick."""
         self._quick_ack(delivery_tag)
         self.forget(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Put back, or acknowledge what nobody wants."""
+        """Put a message back where `requeue` asks for it, else acknowledge it."""
         if requeue:
             self.put_back([delivery_tag], leftmost=True)
             self._quick_ack(delivery_tag)
@@ -64,10 +64,10 @@ class QoS(stock.QoS):
             self.ack(delivery_tag)
 
     def forget(self, delivery_tag: str) -> None:
-        """Have the broker forget a message, now or when the loop comes round."""
+        """Have the broker forget a message, now or at the next tick."""
         transport = self.channel.connection
         if transport is None:
-            return  # closed; what was in hand went back then
+            return  # closed; its unacked messages went back then
         with self._lock:
             self._acknowledged.append(delivery_tag)
             together = len(self._acknowledged)
@@ -78,7 +78,7 @@ class QoS(stock.QoS):
             loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Tell the broker of what was acknowledged, in one round trip. Kept for the next time where it is away."""
+        """Send the kept acknowledgements in one round trip. While the broker is away they wait for the next flush."""
         self._flushed_at = monotonic()
         if not self._acknowledged:
             return
@@ -94,13 +94,13 @@ class QoS(stock.QoS):
                 self._acknowledged[:0] = tags
 
     def restore_unacked(self, client: object = None) -> None:
-        """Put back all that is in hand, the oldest first in line."""
+        """Put back all unacked messages, the oldest first in line."""
         self.flush()
         self.put_back(reversed(self._delivered))
         self._delivered.clear()
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
-        """Put back what anybody has had in hand for too long."""
+        """Put back the messages, of any worker, that have been unacked for too long."""
         self.flush()
         super().restore_visible(*args, **options)
 
@@ -109,7 +109,7 @@ class QoS(stock.QoS):
         self.put_back([tag], leftmost=leftmost)
 
     def put_back(self, tags: Iterable[str | bytes], *, leftmost: bool = False) -> None:
-        """Put messages back into their queues, each unless somebody else has done so or acknowledged it.
+        """Put messages back into their queues, each unless another process has put it back or acknowledged it.
 
         leftmost: behind all others, not before them.
         """
@@ -122,18 +122,18 @@ class QoS(stock.QoS):
             for tag, entry in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
                 lists = self._destinations(entry) if entry is not None else {}
                 if lists is None:
-                    _log.warning("transport.note_unreadable", tag=bytes_to_str(tag), entry=entry[:200])
-                    continue  # nobody's work: what writes notes writes others
+                    _log.warning("transport.entry_unreadable", tag=bytes_to_str(tag), entry=entry[:200])
+                    continue  # left alone: no Celery worker writes such an entry
                 pipe.eval(PUT_BACK, 2 + len(lists), *unacked, *lists, tag, side, *lists.values())
             pipe.execute()
 
-    def _bytes_in_hand(self) -> int:
+    def _unacked_bytes(self) -> int:
         if not self.prefetch_count:
             return 0  # no limit at all
         return sum(len(message.body) for tag, message in self._delivered.items() if tag not in self._dirty)
 
     def _destinations(self, entry: bytes) -> dict[str, bytes] | None:
-        """Where what a note tells of goes back to: keys of lists, and what to put there. None for no note at all."""
+        """The lists that an unacked entry goes back to, by key, with the item to push. None for an unreadable entry."""
         channel = self.channel
         try:
             message, exchange, routing_key = entry_parts(entry)
@@ -141,7 +141,7 @@ class QoS(stock.QoS):
             return {channel.list_of(queue, message): item for queue in channel._lookup(exchange, routing_key)}
         except RedisError:
             raise
-        except Exception:  # an item of any kind may have been in a hand that died before it looked
+        except Exception:  # a worker may die with an item of any kind before it reads it
             with suppress(ValueError):
                 item, queue = entry_item(entry)
                 return {channel.prefixed(queue + UNREADABLE): item}

@@ -1,4 +1,4 @@
-"""Channels that take messages in one step, and are told when there are more."""
+"""Channels that fetch messages in one step, and are told when there are more."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -25,12 +25,12 @@ _DIGEST = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
 
 
 class Channel(stock.Channel):
-    """kombu's channel, but no message is ever in nobody's hand.
+    """kombu's channel, but each message is in its list or in `unacked` at every moment.
 
-    Where stock kombu sends BRPOP, this sends a script that takes up to a prefetch's worth of messages and notes them as
-    unacknowledged. Nothing there, it waits to be told: the server tells a connection once when what the connection has
-    read is changed (CLIENT TRACKING), and the script has read the lists. `_in_poll` is the connection while it waits,
-    for an answer (`_asked`) or to be told.
+    Where stock kombu sends BRPOP, this channel sends a script that takes up to a prefetch's worth of messages and
+    enters them as unacked. Where the lists are empty it waits to be told: the server tells a connection once when a key
+    that the connection has read changes (CLIENT TRACKING), and the script has read the lists. `_in_poll` is the
+    connection while it waits, for an answer (to `_pending_fetch`) or to be told.
     """
 
     QoS = QoS
@@ -38,14 +38,14 @@ class Channel(stock.Channel):
     _brpop_sent_at: Any = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._asked: FetchRequest | None = None
-        self._told_since = 0.0
-        self._tells: object = None
+        self._pending_fetch: FetchRequest | None = None
+        self._waiting_since = 0.0
+        self._tracking_socket: object = None
         self._lease: Lease | None = None
-        self._unacknowledged: set[str] = set()
+        self._no_ack_queues: set[str] = set()
         super().__init__(*args, **options)
         try:
-            self._look_at_server()
+            self._require_fitting_server()
         except BaseException:
             self.close()
             raise
@@ -57,7 +57,7 @@ class Channel(stock.Channel):
 
     @property
     def unacked(self) -> tuple[str, str]:
-        """Keys of the hash and of the sorted set of what is unacknowledged, as the server knows them."""
+        """Keys of the hash and of the sorted set of unacked messages, as the server knows them."""
         return self.prefixed(self.unacked_key), self.prefixed(self.unacked_index_key)
 
     def prefixed(self, key: str) -> str:
@@ -69,25 +69,25 @@ class Channel(stock.Channel):
         return self.prefixed(self._q_for_pri(queue, self._get_message_priority(message, reverse=False)))
 
     def flush(self) -> None:
-        """Tell the broker of what was acknowledged."""
+        """Send the kept acknowledgements."""
         if isinstance(self.qos, QoS):
             self.qos.flush()
 
     def stop_waiting_if_long(self) -> None:
-        """Make the next turn ask, after so many seconds without being told. Shows too that the server is there."""
-        if self._in_poll and not self._asked and monotonic() - self._told_since >= self.brpop_timeout:
+        """Make the next tick fetch after `brpop_timeout` seconds of waiting; this shows that the server is there."""
+        if self._in_poll and not self._pending_fetch and monotonic() - self._waiting_since >= self.brpop_timeout:
             self._in_poll = None
 
-    def hear(self) -> None:
-        """Read what the server tells of while the hand is full. It is asked anyway once there is room."""
+    def read_push(self) -> None:
+        """Read what the server tells while the prefetch count is full. The channel fetches anyway once it is not."""
         try:
             self.client.connection.read_response(push_request=True)
         except self.connection_errors:
             self.client.connection.disconnect()
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:
-        """Begin to consume. no_ack: what is taken is not noted, since nobody would acknowledge it."""
-        (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
+        """Begin to consume. no_ack: messages of this queue are not entered as unacked: no acknowledgement follows."""
+        (self._no_ack_queues.add if no_ack else self._no_ack_queues.discard)(queue)
         if self._lease is None and not no_ack:
             self._lease = Lease(self.server, self.unacked[1], self.prefixed(f"{self.unacked_key}_leases"))
         return super().basic_consume(queue, no_ack, *args, **options)
@@ -103,7 +103,7 @@ class Channel(stock.Channel):
         return message
 
     def close(self) -> None:
-        """Put back what is in hand, and end."""
+        """Put back the unacked messages, and end."""
         if not self.closed:
             self._settle()
         super().close()
@@ -127,24 +127,24 @@ class Channel(stock.Channel):
         if not queues:
             return
         connection = self.client.connection
-        if self._tells is not connection._sock:
+        if self._tracking_socket is not connection._sock:
             connection.send_command("CLIENT", "TRACKING", "ON", "NOLOOP", check_health=False)
             connection.read_response()
-            self._tells = connection._sock
-        self._asked = self._fetch_request(queues, self.qos.can_consume_max_estimate() or AT_ONCE)
+            self._tracking_socket = connection._sock
+        self._pending_fetch = self._fetch_request(queues, self.qos.can_consume_max_estimate() or AT_ONCE)
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        # No check before it, which could connect anew behind the poller's back: asking is a check by itself.
-        connection.send_command(*self._asked.by_digest(_DIGEST), check_health=False)
+        # No health check first, which could connect anew behind the poller's back: the fetch is a check by itself.
+        connection.send_command(*self._pending_fetch.by_digest(_DIGEST), check_health=False)
 
     def _brpop_read(self, **_options: Any) -> bool:
         connection = self.client.connection
         try:
-            if self._asked is None:
+            if self._pending_fetch is None:
                 connection.read_response(push_request=True)
                 self._in_poll = None
                 raise Empty
-            found = self._read_answer(connection, self._asked)
+            found = self._read_answer(connection, self._pending_fetch)
         except self.connection_errors:
             connection.disconnect()
             raise
@@ -156,31 +156,31 @@ class Channel(stock.Channel):
         return True
 
     def _read_answer(self, connection: Any, fetch: FetchRequest) -> list[Item]:
-        """What the script has taken. Begins to wait where that was all."""
-        self._asked = self._brpop_sent_at = self._in_poll = None
+        """Read the items that the script has taken. The channel begins to wait where it left none in the lists."""
+        self._pending_fetch = self._brpop_sent_at = self._in_poll = None
         try:
             left, *taken = connection.read_response()
         except NoScriptError:
             connection.send_command(*fetch.by_text(), check_health=False)
             left, *taken = connection.read_response()
         if not left and self._is_silent(connection):
-            self._in_poll, self._told_since = connection, monotonic()
+            self._in_poll, self._waiting_since = connection, monotonic()
         return list(fetch.items(taken))
 
     def _is_silent(self, connection: Any) -> bool:
-        """Whether nothing came in behind an answer. It would tell of more messages, and no poller would see it."""
+        """Whether nothing follows the answer. A push behind it tells of more messages, and no poller would see it."""
         try:
             return not connection.can_read()
         except self.connection_errors:
-            return False  # what was taken is delivered first; the next question meets the same error
+            return False  # the fetched messages are delivered first; the next fetch meets the same error
 
     def _on_connection_disconnect(self, connection: Any) -> None:
         if self._in_poll is connection:
-            self._asked = None
+            self._pending_fetch = None
         super()._on_connection_disconnect(connection)
 
     def _deliver(self, items: Iterable[Item]) -> None:
-        """Hand over all of them in a row. What a consumer's error leaves over goes back into its queue."""
+        """Deliver all items in a row. Where a consumer raises, the rest goes back into its queue."""
         waiting = deque(items)
         try:
             while waiting and not self.closed:
@@ -189,40 +189,40 @@ class Channel(stock.Channel):
                 if (message := self._opened(item)) is not None:
                     self.connection._deliver(message, item.queue)
         finally:
-            self._give_back(waiting)
+            self._put_back(waiting)
 
-    def _give_back(self, items: Sequence[Item]) -> None:
+    def _put_back(self, items: Sequence[Item]) -> None:
         if items and isinstance(self.qos, QoS):
-            with suppress(RedisError):  # noted as unacknowledged, they come back anyway
+            with suppress(RedisError):  # entered as unacked, they come back anyway
                 self.qos.put_back([item.tag for item in reversed(items)])
 
     def _settle(self) -> None:
-        """Leave nothing half done: an answer that is on its way, acknowledgements that are kept back."""
-        if self._asked is not None:
+        """Leave nothing half done: put back the messages of a pending fetch, send the kept acknowledgements."""
+        if self._pending_fetch is not None:
             with suppress(*self.connection_errors, RedisError):
-                self._give_back(self._read_answer(self._in_poll, self._asked))
+                self._put_back(self._read_answer(self._in_poll, self._pending_fetch))
         self._in_poll = None
         self.flush()
 
     def _fetch_request(self, queues: Sequence[str], wanted: int, *, no_ack: bool = False) -> FetchRequest:
-        """A question for messages of these queues, by priority first."""
-        unnoted = set(queues) if no_ack or not self.ack_emulation else self._unacknowledged
+        """A request for messages of these queues, by priority first."""
+        no_acks = set(queues) if no_ack or not self.ack_emulation else self._no_ack_queues
         sources = [
-            Source(self.prefixed(self._q_for_pri(queue, step)), queue, "" if queue in unnoted else address_of(queue))
+            Source(self.prefixed(self._q_for_pri(queue, step)), queue, "" if queue in no_acks else address_of(queue))
             for step in self.priority_steps
             for queue in queues
         ]
         return FetchRequest(self.unacked, sources, wanted, self._lease.holder if self._lease else "")
 
     def _opened(self, item: Item) -> dict[str, Any] | None:
-        """The message in an item. What is none is put aside."""
+        """The message in an item. An item that is none is moved to the unreadable list."""
         message = opened(item.content, item.queue, item.tag, self.decode_body)
         if message is None:
-            aside = self.prefixed(item.queue + UNREADABLE)
-            self.server.eval(MOVE_TO_UNREADABLE, 3, *self.unacked, aside, item.tag, item.content)
+            unreadable = self.prefixed(item.queue + UNREADABLE)
+            self.server.eval(MOVE_TO_UNREADABLE, 3, *self.unacked, unreadable, item.tag, item.content)
         return message
 
-    def _look_at_server(self) -> None:
+    def _require_fitting_server(self) -> None:
         connection = self.async_pool.get_connection()
         try:
             require_fitting_server(connection.handshake_metadata)

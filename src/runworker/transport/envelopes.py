@@ -1,4 +1,4 @@
-"""Items of a queue: which of them are messages, what is written anew in those that are, and the way back."""
+"""Items of a queue: read as messages, with tag and address written anew, and marked when they go back."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,10 +7,10 @@ from typing import Any, Final
 from kombu.utils.json import loads
 
 UNREADABLE: Final = ".unreadable"
-"""What is added to a queue's name for the list of its unreadable items."""
+"""Suffix of a queue's name that names the queue's unreadable list."""
 
 _LEVELS: Final = 8
-"""How deep an envelope may nest. Celery's own go to three; at some hundred Python's recursion ends."""
+"""Levels that an envelope may nest. Celery's own go to three; at some hundred Python's recursion ends."""
 
 
 def is_deeper(value: object, levels: int) -> bool:
@@ -25,7 +25,7 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def opened(item: bytes, queue: str, tag: str, decode: Callable[..., object]) -> dict[str, Any] | None:
-    """The message in a queue's item, or None where it is not what a Celery client writes.
+    """The message in a queue's item, or None where no Celery client would write such an item.
 
     decode: the channel's, for bodies. Tag and address are written anew. The sender's are not to be trusted: a tag used
     twice would hide one message behind another, and a message that is put back goes to its address, be there a queue or
@@ -46,21 +46,21 @@ def opened(item: bytes, queue: str, tag: str, decode: Callable[..., object]) -> 
 
 
 def address_of(queue: str) -> str:
-    """What follows an item in the note of its being unacknowledged: exchange and routing key, as stock kombu has it."""
+    """Exchange and routing key, as they follow the item in an unacked entry of stock kombu's."""
     return f'"",{json.dumps(queue)}'
 
 
 def entry_parts(entry: bytes) -> tuple[Any, str, str]:
-    """Message, exchange and routing key in a note. Raises ValueError where the item in it is no JSON."""
+    """Message, exchange and routing key of an unacked entry. Raises ValueError where its item is no JSON."""
     message, exchange, routing_key = json.loads(entry)
     return message, exchange, routing_key
 
 
 def entry_item(entry: bytes) -> tuple[bytes, str]:
-    """The item in a note of ours as it came, whatever it is, and its queue. Raises ValueError for any other note."""
+    """The item of an unacked entry of ours as it came, whatever it is, and its queue. Raises ValueError for others."""
     item, address, queue = entry[1:].rpartition(b',"",')
     if not address:
-        raise ValueError("no note of ours")
+        raise ValueError("no entry of ours")
     return item, json.loads(queue[:-1])
 
 

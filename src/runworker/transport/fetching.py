@@ -1,4 +1,4 @@
-"""One question to the broker for messages: its keys and arguments, and what the answer means."""
+"""One request to the broker for messages: its keys and arguments, and the items of its answer."""
 
 from collections.abc import Iterator, Sequence
 from time import time
@@ -8,18 +8,18 @@ from uuid import uuid4
 from runworker.transport.scripts import TAKE
 
 AT_ONCE: Final = 100
-"""Messages taken in one step at most. Batches of the engine are best near it."""
+"""Most messages of one fetch. Batches of the engine are best near it."""
 
 BYTES_AT_ONCE: Final = 128_000
-"""After so many bytes no further message is taken. One may be longer.
+"""Bytes after which a fetch takes no further message. One message may be longer.
 
-A hundred commands in messages of their own are less. Of messages with fifty commands each it is a few, and the others
-are left to other workers: the steps of a run that two workers hold wait for each other.
+A hundred commands in messages of their own are less. Of messages with fifty commands each a fetch takes a few, and
+leaves the others to other workers: the steps of a run that two workers hold wait for each other.
 """
 
 
 class Source(NamedTuple):
-    """A list to take from. address: where its messages go back to; empty where they are not acknowledged."""
+    """A list to fetch from. address: where its messages go back to; empty where they are not acknowledged."""
 
     key: str
     queue: str
@@ -27,7 +27,7 @@ class Source(NamedTuple):
 
 
 class Item(NamedTuple):
-    """What stood in a queue. tag: under which it is noted as unacknowledged."""
+    """One item of a queue. tag: its delivery tag, which is its key in `unacked`."""
 
     queue: str
     tag: str
@@ -35,9 +35,9 @@ class Item(NamedTuple):
 
 
 class FetchRequest:
-    """A question for up to `wanted` messages, to be asked once.
+    """A request for up to `wanted` messages, to be sent once.
 
-    unacked: the keys of hash and sorted set. holder: under whose lease they are taken, if there is one.
+    unacked: the keys of hash and sorted set. holder: of the lease under which they are fetched, if there is one.
     """
 
     def __init__(self, unacked: tuple[str, str], sources: Sequence[Source], wanted: int, holder: str = "") -> None:
@@ -58,7 +58,7 @@ class FetchRequest:
         return ("EVALSHA", digest, *self.arguments)
 
     def items(self, taken: Sequence[Sequence[bytes]]) -> Iterator[Item]:
-        """What was taken, in the order of delivery. taken: the answer without its first part."""
+        """The fetched items, in the order of delivery. taken: the answer without its first part."""
         number = 0
         for source, contents in zip(self._sources, taken, strict=True):
             for content in contents:

@@ -1,7 +1,7 @@
-"""Leases: whoever has messages in hand says each second that it lives. Soon after it dies they go to others.
+"""Leases: each consumer says every second that it lives. Soon after it dies, its unacked messages go to others.
 
-Without them a dead worker's messages come back after the visibility timeout only, which has to be longer than the
-longest work. Stock workers know of no leases: what they had in hand still waits for that.
+Without leases a dead worker's messages come back after the visibility timeout only, which has to be longer than the
+longest work. Stock workers know of no leases: their unacked messages still wait for that.
 """
 
 import os
@@ -20,7 +20,7 @@ from runworker.transport.scripts import PROLONG
 _log = structlog.get_logger(__name__)
 
 LEASE_SECONDS: Final = 5
-"""How long a holder may be silent. By the server's clock."""
+"""Seconds that a holder may be silent, by the server's clock."""
 
 _PROLONGED_EVERY_SECONDS: Final = 1.0
 
@@ -28,8 +28,9 @@ _PROLONGED_EVERY_SECONDS: Final = 1.0
 class Lease:
     """A lease from now on until `end`, prolonged by a thread: an event loop may be busy for longer than it lasts.
 
-    holder: how the tags of what is in hand begin, and for people who it is. index: key of the sorted set of what is
-    unacknowledged. leases: key of the sorted set of holders, by when their leases lapse. Raises RedisError.
+    holder: names the process and its machine, and begins the tags of the messages that the channel fetches. index: key
+    of the sorted set of unacked messages. leases: key of the sorted set of holders, by when their leases lapse. Raises
+    RedisError.
     """
 
     def __init__(self, server: Redis, index: str, leases: str) -> None:
@@ -42,9 +43,9 @@ class Lease:
         self._keeper.start()
 
     def end(self) -> None:
-        """Let it lapse at once: with the server away when the channel closed, something may be in hand still."""
+        """Let the lease lapse at once: with the server away when the channel closed, messages may be unacked still."""
         self._ended.set()
-        self._keeper.join(_PROLONGED_EVERY_SECONDS)  # or it might prolong it after this
+        self._keeper.join(_PROLONGED_EVERY_SECONDS)  # or the thread might prolong the lease after this
         with suppress(RedisError):
             self._server.zadd(self._keys[1], {self.holder: 0}, xx=True)
 

@@ -1,22 +1,22 @@
-"""What the broker runs in one step of its own: nothing comes between the parts of a script.
+"""Scripts that the broker runs in one step: no other command comes between the parts of a script.
 
 All of them write before they remove: a command that the server refuses half-way (a key of another kind, say) makes a
-message come twice and not go away. `allow-oom`: a full server is emptied by taking, which needs a few bytes first.
+message come twice and not go away. `allow-oom`: fetching empties a full server, and needs a few bytes first.
 """
 
 from typing import Final
 
 TAKE: Final = """#!lua flags=allow-oom
--- Takes messages off lists, most urgent list first, and notes each as unacknowledged.
--- KEYS: hash and sorted set of what is unacknowledged, then the lists.
--- ARGV: how many messages, how many bytes, the time, how their tags begin, then for each list its address as the rest
--- of a JSON array, or nothing where messages are not acknowledged.
--- Returns how many are left in the lists, then for each list what was taken.
+-- Takes messages off lists, most urgent list first, and enters each as unacked.
+-- KEYS: hash and sorted set of unacked messages, then the lists.
+-- ARGV: number of messages, number of bytes, the time, the beginning of their tags, then for each list its address as
+-- the rest of a JSON array, or nothing where messages are not acknowledged.
+-- Returns the number of messages left in the lists, then for each list the messages taken.
 local wanted, bytes, time, tag = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local reply, number = {0}, 0
 for place = 3, #KEYS do
     local list, address = KEYS[place], ARGV[place + 2]
-    local taken, notes, times = {}, {}, {}
+    local taken, entries, times = {}, {}, {}
     while number < wanted and bytes > 0 do
         local item = redis.call('LINDEX', list, -1 - #taken)
         if not item then break end
@@ -24,15 +24,15 @@ for place = 3, #KEYS do
         bytes = bytes - #item
         if address ~= '' then
             -- As it came. Decoded and encoded here, an empty array would become an object, a large number a near one.
-            notes[#notes + 1] = tag .. number
-            notes[#notes + 1] = '[' .. item .. ',' .. address .. ']'
+            entries[#entries + 1] = tag .. number
+            entries[#entries + 1] = '[' .. item .. ',' .. address .. ']'
             times[#times + 1] = time
             times[#times + 1] = tag .. number
         end
         number = number + 1
     end
-    if #notes > 0 then
-        redis.call('HSET', KEYS[1], unpack(notes))
+    if #entries > 0 then
+        redis.call('HSET', KEYS[1], unpack(entries))
         redis.call('ZADD', KEYS[2], unpack(times))
     end
     if #taken > 0 then redis.call('LTRIM', list, 0, -1 - #taken) end
@@ -44,8 +44,8 @@ return reply
 """
 
 PUT_BACK: Final = """#!lua flags=allow-oom
--- Puts an unacknowledged message into lists, unless somebody else has dealt with it.
--- KEYS: hash and sorted set of what is unacknowledged, then the lists. ARGV: its tag, LPUSH or RPUSH, an item a list.
+-- Puts an unacked message into lists, unless another process has put it back or acknowledged it.
+-- KEYS: hash and sorted set of unacked messages, then the lists. ARGV: its tag, LPUSH or RPUSH, an item a list.
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
     for place = 3, #KEYS do redis.call(ARGV[2], KEYS[place], ARGV[place]) end
     redis.call('HDEL', KEYS[1], ARGV[1])
@@ -54,9 +54,9 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 """
 
 PROLONG: Final = """#!lua flags=allow-oom
--- Prolongs a lease, and makes overdue what those have in hand whose leases have lapsed.
--- KEYS: sorted set of what is unacknowledged, sorted set of leases. ARGV: the holder, seconds.
--- Returns whose leases have lapsed with something in hand, each followed by how many messages that were.
+-- Prolongs a lease, and makes the unacked messages of holders overdue whose leases have lapsed.
+-- KEYS: sorted set of unacked messages, sorted set of leases. ARGV: the holder, seconds.
+-- Returns the holders whose leases have lapsed with unacked messages, each followed by the number of messages.
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
@@ -81,8 +81,8 @@ return reply
 """
 
 MOVE_TO_UNREADABLE: Final = """#!lua flags=allow-oom
--- Puts an item that is no message into another list, from the hand that looked at it.
--- KEYS: hash and sorted set of what is unacknowledged, the list. ARGV: the item's tag, the item.
+-- Moves an unacked item that is no message to the unreadable list.
+-- KEYS: hash and sorted set of unacked messages, the list. ARGV: the item's tag, the item.
 redis.call('LPUSH', KEYS[3], ARGV[2])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])

@@ -10,27 +10,27 @@ from runworker.transport.channel import Channel, SentinelChannel
 
 
 class Poller(stock.MultiChannelPoller):
-    """kombu's, but each turn of the loop sends off what was acknowledged. thread: in which the loop turns."""
+    """kombu's poller, but each tick sends the kept acknowledgements. thread: the one in which the loop runs."""
 
     thread: int | None = None
 
     def on_poll_start(self) -> None:
-        """Before the loop waits: flush, then have each channel ask that has room."""
+        """Before the loop waits: flush, then have each channel fetch that has room."""
         self.thread = threading.get_ident()
         for channel in self._channels:
             channel.flush()
         super().on_poll_start()
 
     def on_readable(self, fileno: int) -> None:
-        """Read from a socket. kombu takes a word that no question waits for to be the end of the connection."""
+        """Read from a socket. kombu takes a push that no request waits for to be the end of the connection."""
         channel, kind = self._fd_to_chan.get(fileno, (None, None))
         if kind == "BRPOP" and not channel._in_poll and fileno not in self._paused_brpop:
-            channel.hear()
+            channel.read_push()
         else:
             super().on_readable(fileno)
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """One turn without a loop. Never waits longer than a channel waits to be told."""
+        """One tick without a loop. It never waits longer than a channel waits to be told."""
         patience = stock.Transport.brpop_timeout
         super().get(callback, timeout=patience if timeout is None else min(timeout, patience))
 
@@ -40,7 +40,7 @@ class Poller(stock.MultiChannelPoller):
 
 
 class Transport(stock.Transport):
-    """kombu's Redis transport with channels that take messages in one step. loop: the event loop, if there is one."""
+    """kombu's Redis transport with channels that fetch messages in one step. loop: the event loop, if there is one."""
 
     Channel = Channel
     cycle: Any = None
@@ -51,7 +51,7 @@ class Transport(stock.Transport):
         self.cycle = Poller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Have the loop turn this transport."""
+        """Have the loop drive this transport."""
         self.loop = loop
         super().register_with_event_loop(connection, loop)
 

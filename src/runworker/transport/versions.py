@@ -1,4 +1,4 @@
-"""What the transport stands on: kombu's insides, and two things that not every server can do."""
+"""Versions that the transport needs: of kombu, on whose insides it stands, and of the server."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -24,7 +24,7 @@ def require_tested_kombu() -> None:
 
 
 def require_fitting_server(greeting: Mapping[Any, Any] | None) -> None:
-    """Raise ConfigurationError where a server cannot do what is needed. greeting: its answer to HELLO 3."""
+    """Raise ConfigurationError where a server lacks what the transport needs. greeting: its answer to HELLO 3."""
     told = {_text(name): _text(value) for name, value in (greeting or {}).items()}
     if told.get("proto") != 3:  # noqa: PLR2004 - the protocol's number
         raise ConfigurationError("the broker was not asked for RESP3: do without `protocol` in RUNWORKER_BROKER_URL")
@@ -32,7 +32,7 @@ def require_fitting_server(greeting: Mapping[Any, Any] | None) -> None:
     if told.get("mode") == "cluster":
         raise ConfigurationError(
             "RUNWORKER_BROKER_URL names a node of a Redis Cluster. Neither Celery nor the reliable transport works on "
-            "one: a queue and what is unacknowledged have to be on one node. Use a server of its own, or Sentinel"
+            "one: a queue and its unacked messages have to be on one node. Use a server of its own, or Sentinel"
         )
     if int(version.partition(".")[0]) < _OLDEST_SERVER:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Taking messages in one step: nothing is ever in nobody's hand, and what is taken comes back as it was."""
+"""Fetching in one step: each message is in its list or in `unacked` at every moment, and comes back as it was."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ import pytest
 from kombu import Consumer, Queue
 from kombu.asynchronous.hub import Hub, set_event_loop
 from redis import Redis
-from tests.broker import ASIDE, QUEUE, Open, consumed, sound
+from tests.broker import QUEUE, UNREADABLE_LIST, Open, consumed, sound
 from tests.envelopes import message
 
 from runworker.transport import reliable
@@ -21,7 +21,7 @@ from runworker.transport.fetching import AT_ONCE
 pytestmark = pytest.mark.timeout(60)
 
 
-def test_a_message_is_in_its_queue_or_in_a_hand_at_every_moment(channel: Any, redis: Redis) -> None:
+def test_a_message_is_in_its_list_or_in_unacked_at_every_moment(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, *(sound() for _ in range(500)))
     seen: set[int] = set()
     done = threading.Event()
@@ -42,7 +42,7 @@ def test_a_message_is_in_its_queue_or_in_a_hand_at_every_moment(channel: Any, re
     assert redis.zcard("unacked_index") == 500
 
 
-def test_what_is_noted_is_what_stock_kombu_notes(channel: Any, redis: Redis) -> None:
+def test_an_unacked_entry_is_written_as_stock_kombu_writes_it(channel: Any, redis: Redis) -> None:
     item = sound()
     redis.lpush(QUEUE, item)
     before = time()
@@ -70,7 +70,7 @@ def test_the_server_may_forget_the_script(channel: Any, redis: Redis) -> None:
         assert len(consumed(channel, 1)) == 1
 
 
-def test_large_messages_fill_a_hand_before_they_are_many(channel: Any, redis: Redis) -> None:
+def test_large_messages_fill_the_prefetch_count_before_they_are_many(channel: Any, redis: Redis) -> None:
     # As wide as a bulk message: fifty commands. A worker that took them by number would leave none to others.
     large = message({"idempotency_key": str(uuid4()), "commands": ["x" * 300] * 50}).content
     redis.lpush(QUEUE, *(large for _ in range(50)))
@@ -78,13 +78,13 @@ def test_large_messages_fill_a_hand_before_they_are_many(channel: Any, redis: Re
     with Consumer(channel, [Queue(QUEUE)], on_message=found.append, prefetch_count=200):
         while channel.qos.can_consume():
             channel.connection.client.drain_events(timeout=30)
-        in_hand = len(found)
-        assert 2 < in_hand < 25
-        assert redis.llen(QUEUE) == 50 - in_hand
+        unacked = len(found)
+        assert 2 < unacked < 25
+        assert redis.llen(QUEUE) == 50 - unacked
         for each in found:
             each.ack()
         channel.connection.client.drain_events(timeout=30)
-    assert len(found) > in_hand
+    assert len(found) > unacked
 
 
 def test_no_more_are_taken_than_a_consumer_wants(channel: Any, redis: Redis) -> None:
@@ -142,7 +142,7 @@ def test_a_consumer_is_told_of_a_message(channel: Any, redis: Redis) -> None:
             assert found.pop().delivery_info["routing_key"] == queue
 
 
-def test_a_consumer_with_full_hands_stays_connected_while_more_comes_in(channel: Any, redis: Redis) -> None:
+def test_a_consumer_at_its_prefetch_count_stays_connected_while_more_comes_in(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, sound(), sound())
     found: list[Any] = []
     with Consumer(channel, [Queue(QUEUE)], on_message=found.append, prefetch_count=1):
@@ -159,7 +159,7 @@ def test_a_consumer_with_full_hands_stays_connected_while_more_comes_in(channel:
     assert len(found) == 2
 
 
-def test_acknowledgements_of_a_turn_go_together(channel: Any, redis: Redis) -> None:
+def test_acknowledgements_of_a_tick_go_together(channel: Any, redis: Redis) -> None:
     def calls() -> int:
         return int(redis.info("commandstats").get("cmdstat_hdel", {"calls": 0})["calls"])
 
@@ -171,7 +171,7 @@ def test_acknowledgements_of_a_turn_go_together(channel: Any, redis: Redis) -> N
             redis.lpush(QUEUE, *(sound() for _ in range(AT_ONCE)))
             while len(found) < AT_ONCE or redis.hlen("unacked"):
                 hub.run_once()
-            # Two when the broker was asked in the middle of the push; more when a turn took longer than a second.
+            # Two when the fetch came in the middle of the push; more when a tick took longer than a second.
             assert calls() - before < AT_ONCE / 4
     finally:
         hub.close()
@@ -198,7 +198,7 @@ def test_an_acknowledgement_from_another_thread_does_not_wait_for_the_loop(chann
         set_event_loop(None)
 
 
-def test_what_a_consumer_failed_over_leaves_the_rest_in_the_queue(channel: Any, redis: Redis) -> None:
+def test_a_consumer_that_raises_leaves_the_rest_in_the_queue(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, *(sound() for _ in range(5)))
     found: list[Any] = []
 
@@ -223,7 +223,7 @@ def test_an_answer_that_is_on_its_way_goes_back(channel: Any, redis: Redis) -> N
     assert tags == [json.loads(item)["properties"]["delivery_tag"] for item in reversed(items)]
 
 
-def test_what_needs_no_acknowledgement_is_not_noted(channel: Any, redis: Redis) -> None:
+def test_a_message_that_needs_no_acknowledgement_is_not_entered_as_unacked(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, sound(), sound())
     assert consumed(channel, 1, no_ack=True)
     assert channel.basic_get(QUEUE, no_ack=True) or not redis.llen(QUEUE)
@@ -241,12 +241,12 @@ def test_every_key_has_the_prefix(open_channel: Open, redis: Redis) -> None:
     third.reject()
     assert channel.basic_get(QUEUE) is not None
     assert {key.partition(b":")[0] for key in redis.keys("*")} == {b"plant"}
-    assert redis.lrange(f"plant:{ASIDE}", 0, -1) == [b"rubbish"]
+    assert redis.lrange(f"plant:{UNREADABLE_LIST}", 0, -1) == [b"rubbish"]
 
 
 @pytest.mark.parametrize("taker", [reliable, str], ids=["ours-took", "stock-took"])
 @pytest.mark.parametrize("restorer", [reliable, str], ids=["ours-restores", "stock-restores"])
-def test_a_dead_hand_is_emptied_by_either_transport(
+def test_either_transport_restores_the_unacked_messages_of_a_dead_worker(
     open_channel: Open, redis: Redis, taker: Callable[[str], str], restorer: Callable[[str], str]
 ) -> None:
     redis.lpush(QUEUE, sound(priority=3, delivery_info={"exchange": "", "routing_key": QUEUE}))
@@ -259,17 +259,17 @@ def test_a_dead_hand_is_emptied_by_either_transport(
 
 
 @pytest.mark.parametrize("rubbish", [b"hello", b"\xff\0", b'{"properties": 5, "headers": 1e999}', b"[1]"])
-def test_what_died_in_a_hand_that_had_not_looked_bars_nobody(
+def test_an_item_whose_worker_died_before_reading_it_bars_nobody(
     open_channel: Open, channel: Any, redis: Redis, rubbish: bytes
 ) -> None:
-    redis.hset("unacked", "no note", b"at all")
-    redis.zadd("unacked_index", {"no note": 1})
+    redis.hset("unacked", "no entry", b"at all")
+    redis.zadd("unacked_index", {"no entry": 1})
     for item in (sound(), rubbish, sound()):
         redis.lpush(QUEUE, item)
-    keys = redis.execute_command(*channel._taking([QUEUE], 3).by_text())
-    assert len(keys[1]) == 3
+    _left, taken, *_others = redis.execute_command(*channel._fetch_request([QUEUE], 3).by_text())
+    assert len(taken) == 3
     open_channel(visibility_timeout=-1).qos.restore_visible(num=None, interval=1)
     assert len(consumed(channel, 2)) == 2
     assert channel.basic_get(QUEUE) is None
-    (aside,) = redis.lrange(ASIDE, 0, -1)
-    assert aside == rubbish or json.loads(aside) == json.loads(rubbish)
+    (unreadable,) = redis.lrange(UNREADABLE_LIST, 0, -1)
+    assert unreadable == rubbish or json.loads(unreadable) == json.loads(rubbish)
