@@ -1,4 +1,4 @@
-"""What upstream Python imports: send commands, read verdicts. Nothing here needs the database.
+"""The client for upstream Python code: it sends commands and reads verdicts, and needs no database.
 
 client = Client("redis://localhost:6379/0", issued_by=user_id)
 run = client.start_run(flow_version_id=version_id)
@@ -24,7 +24,7 @@ from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
 _ASK_THE_LEDGER_EVERY: Final = 5.0
-"""Seconds of waiting after which the stored verdict is asked for: a result may have expired or been lost."""
+"""Seconds of waiting after which the client asks for the stored verdict: a result may have expired or been lost."""
 
 _QUESTIONS_LAPSE_AFTER: Final = 60.0
 """Seconds after which no worker need answer a question for stored verdicts any more."""
@@ -33,7 +33,7 @@ _PAUSES: Final = (0.005, 0.1)
 """Seconds between two looks at a result, at first and at last."""
 
 _AWAY: Final = (RedisError, OperationalError, OSError)
-"""Ways in which the broker says that it is not there."""
+"""Errors that tell that the broker cannot be reached."""
 
 
 class CommandRejected(RunworkerError):
@@ -153,7 +153,7 @@ class Client(Sender[Sent]):
             queue=self._queue,
             expires=_QUESTIONS_LAPSE_AFTER,
         )
-        wire = self._looked_for(lambda: self._result(asked.id), time.monotonic() + timeout)
+        wire = self._poll(lambda: self._result(asked.id), time.monotonic() + timeout)
         if not isinstance(wire, Mapping):
             raise NoVerdict(f"no worker gave stored verdicts within {timeout:.1f} s")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
@@ -173,29 +173,29 @@ class Client(Sender[Sent]):
             return None if waits else wire
 
         def look() -> Any:
-            # A command that waited in a parcel has a result of its own once it is decided.
-            if message is not None and will_do(wire := self._opened(message, key)):
+            # A command that waited in a batch message has a result of its own once it is decided.
+            if message is not None and will_do(wire := self._part_of_answer(message, key)):
                 return wire
             return will_do(self._result(str(key)))
 
         while True:
-            wire = self._looked_for(look, min(deadline, time.monotonic() + _ASK_THE_LEDGER_EVERY))
+            wire = self._poll(look, min(deadline, time.monotonic() + _ASK_THE_LEDGER_EVERY))
             if wire is not None:
                 return Verdict.from_dict(wire)
             if (left := deadline - time.monotonic()) <= 0:
                 raise NoVerdict(f"no verdict on {key} within {timeout} s; it may still be applied")
-            verdict = self._asked_of_the_ledger(key, min(left, _ASK_THE_LEDGER_EVERY))
+            verdict = self._ask_ledger(key, min(left, _ASK_THE_LEDGER_EVERY))
             if verdict is not None and (verdict.decided or not decided):
                 return verdict
 
-    def _asked_of_the_ledger(self, key: UUID, timeout: float) -> Verdict | None:
+    def _ask_ledger(self, key: UUID, timeout: float) -> Verdict | None:
         try:
             return self.verdicts(key, timeout=timeout).get(key)
         except (NoVerdict, *_AWAY):
             return None
 
-    def _opened(self, message: BatchMessage, key: UUID) -> Any:
-        """What the parcel's answer says of a command. All handles of a parcel share what one of them has read."""
+    def _part_of_answer(self, message: BatchMessage, key: UUID) -> Any:
+        """The verdict on a command in its batch message's answer. All handles of a message share the answer."""
         if message.answer is None and message.task_id is not None:
             message.answer = self._result(message.task_id)
         return message.part(key)
@@ -209,11 +209,11 @@ class Client(Sender[Sent]):
         # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
         return found["result"] if found.get("status") == states.SUCCESS else None
 
-    def _looked_for(self, look: Callable[[], Any], deadline: float) -> Any:
-        """What `look` finds, once there is something, or None.
+    def _poll(self, look: Callable[[], Any], deadline: float) -> Any:
+        """Look again and again until `look` finds something. Returns it, or None at the deadline.
 
-        Looked at again and again: what Celery offers to be told gives up for good when the broker is away for long,
-        and tells nothing of a result that changes.
+        Celery's own subscription gives up for good when the broker is away for long, and tells nothing of a result that
+        changes.
         """
         pause, longest = _PAUSES
         while True:
@@ -228,9 +228,9 @@ class Client(Sender[Sent]):
 class Batch(Sender[Sent]):
     """Commands packed into messages, as a context manager: `Client.batch`. For one thread.
 
-    A message leaves when it is full, the last one at the end of the block. Where the block raises, what is still
-    packed is not sent. Commands of one message are applied in their order; those of several need no order either, since
-    each waits for its turn.
+    A message leaves when it is full, the last one at the end of the block. Where the block raises, the commands still
+    packed are not sent. Commands of one message are applied in their order; those of several need no order either,
+    since each waits for its turn.
     """
 
     def __init__(self, client: Client, at_most: int) -> None:

@@ -1,6 +1,6 @@
-"""What the client sends with: commands as methods, a message's worth of commands, and Celery to post them.
+"""Sending: commands as methods, a message's worth of commands, and Celery to post them.
 
-The methods are the same for who sends each command in a message of its own and for who packs them.
+The methods are the same whether each command goes in a message of its own or is packed with others.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ Handle = TypeVar("Handle")
 class Sender(ABC, Generic[Handle]):
     """Makes commands of fields and sends them, each sending returning a handle.
 
-    defaults: fields of commands that do not say.
+    defaults: fields for commands that leave them out.
     """
 
     def __init__(self, defaults: Mapping[str, UUID | str | None]) -> None:

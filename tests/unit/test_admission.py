@@ -8,7 +8,7 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.errors import InvalidMessage
-from runworker.tasks.admission import admit, is_storable, name_and_id
+from runworker.tasks.admission import is_storable, name_and_id, require_task_message
 from runworker.transport import is_deeper
 
 HEADERS = {"task": "runworker.start_run", "id": "1"}
@@ -48,15 +48,15 @@ def test_nesting_is_counted_in_levels(value: object, levels: int, deeper: bool) 
 
 
 def test_a_body_may_nest_as_deep_as_no_command_does() -> None:
-    admit(received([[], {"x": nested(60)}, {}], HEADERS))
+    require_task_message(received([[], {"x": nested(60)}, {}], HEADERS))
     with pytest.raises(InvalidMessage, match="nests deeper than 64 levels") as refused:
-        admit(received([[], {"x": nested(70)}, {}], HEADERS))
+        require_task_message(received([[], {"x": nested(70)}, {}], HEADERS))
     assert refused.value.code is Code.MALFORMED_MESSAGE
 
 
 def test_what_is_wrong_is_said_part_by_part() -> None:
     with pytest.raises(InvalidMessage) as refused:
-        admit(received([[], {}, {}], {"task": 5, "timelimit": [1]}))
+        require_task_message(received([[], {}, {}], {"task": 5, "timelimit": [1]}))
     assert refused.value.message == (
         "no Celery task message: task: Input should be a valid string; id: Field required; "
         "timelimit: List should have at least 2 items after validation, not 1"

@@ -1,4 +1,4 @@
-"""A batch: what it is asked to do, what comes of it, and one command on its way through."""
+"""A batch: its request, its result, and one command on its way through."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from runworker.verdicts import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The things that all batches of a process share.
+    """Settings, connections and plans that all batches of a process share.
 
     counter_pool: connections of its own, so that numbers never wait for batches.
     """
@@ -30,7 +30,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """What a batch is to do.
+    """Commands to be processed in one transaction.
 
     commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again.
     refused: rejections known from an attempt that the database refused. release: whether commands that waited for
@@ -47,10 +47,11 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What came of a request.
+    """Verdicts of a batch, and the ids that it changed.
 
-    verdicts: one for each of its commands. late: verdicts by task id of commands decided now whose own message was
-    answered WAITING before. changed_ids: whose waiting commands `release=False` left unjudged.
+    verdicts: one for each of the request's commands. late: verdicts by task id of commands decided now whose own
+    message was answered WAITING before. changed_ids: of commands decided and of entities changed; `release=False`
+    leaves the commands that wait for them unjudged.
     """
 
     verdicts: list[Verdict]

@@ -1,4 +1,4 @@
-"""Changes: what commands made of the facts, written set-wise.
+"""Changes that commands make to the facts, written set-wise.
 
 A batch may change one run several times (start, advance, advance). Every change is written, so that every move passes
 the database's guards and leaves its audit event; changes that do not build on each other share a statement. So the
@@ -32,7 +32,7 @@ from runworker.handlers.lot_codes import code_prefix
 from runworker.states import FlowVersionStatus, LotStatus, RunStatus
 
 _IN_ORDER: Final[Mapping[str, TableWrite]] = {
-    # Whoever leaves makes room first: a flow has one PUBLISHED version at any moment.
+    # A version that leaves makes room first: a flow has one PUBLISHED version at any moment.
     "leaving versions": UPDATE_VERSIONS,
     "changed versions": UPDATE_VERSIONS,
     "new runs": INSERT_RUNS,
@@ -45,12 +45,12 @@ _IN_ORDER: Final[Mapping[str, TableWrite]] = {
     "qc decisions": INSERT_QC_DECISIONS,
     "changed lots": UPDATE_LOTS,
 }
-"""What a wave writes, in this order."""
+"""Statements of a wave, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Entities before and after one command, and the ids of all of them. What is new is absent in `before`."""
+    """Entities before and after one command, and the ids of all of them. New ones are absent in `before`."""
 
     command_key: UUID
     before: Outcome
@@ -90,7 +90,10 @@ def write_changes(connection: Connection, changes: Iterable[Change], codes: Mapp
 
 
 def _waves(changes: Iterable[Change]) -> list[list[Change]]:
-    """Each change in the first wave after those that wrote or read what it writes, and not before what it reads."""
+    """Put each change into the first wave after all that write or read its entities.
+
+    A change that reads an entity is not put before the wave that writes it.
+    """
     waves: list[list[Change]] = []
     written_in: dict[UUID, int] = {}
     last_read_in: dict[UUID, int] = {}

@@ -1,4 +1,4 @@
-"""What a database error means: passing, a rule's refusal, or a fault of ours.
+"""Database errors told apart: passing ones, refusals by a rule, and faults of ours.
 
 Constraint names are an interface. This table is the one place where they become codes.
 """
@@ -87,7 +87,7 @@ _PASSING_STATES: Final = frozenset(
 """SQLSTATEs that tell of the server's state or set-up, and nothing of the command."""
 
 _PASSING_CONSTRAINTS: Final = frozenset({"pk_commands", "uq_production_runs_run_code"})
-"""Somebody else, not a runworker, took the same key or number a moment ago: look again."""
+"""Another program, not a runworker, took the same key or number a moment ago: the engine looks again."""
 
 
 def is_passing(error: BaseException) -> bool:
@@ -114,7 +114,7 @@ def as_rejection(error: BaseException) -> Rejected | None:
     if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
         said = [f"the database refused: {error.orig.diag.message_primary} ({constraint})"]
         if isinstance(error.orig, psycopg.errors.UniqueViolation | psycopg.errors.ForeignKeyViolation):
-            # Which value is taken, or names nothing. Other details may hold the whole row.
+            # The detail tells which value is taken, or names nothing. Other errors' details may hold the whole row.
             said.append(error.orig.diag.message_detail or "")
     return Rejected(code, ": ".join(part for part in said if part))
 

@@ -1,4 +1,4 @@
-"""Judging a batch: every command against the facts, and whatever a decision wakes, until nothing moves any more."""
+"""Judging a batch: every command against the facts, and the commands that a decision wakes, until none moves."""
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ from runworker.states import DECIDED_COMMANDS
 
 
 class Judge:
-    """Judges the commands of one batch, and keeps what they have made of the facts so far.
+    """Judges the commands of one batch, and keeps their changes to the facts.
 
     commands: all that were judged, by key. changes: to be written, in order. changed_ids: of commands that were decided
     and of the entities that they changed.
@@ -73,7 +73,7 @@ class Judge:
             return answer
 
     def _wake(self, pending: PendingCommand) -> list[PendingCommand]:
-        """Take in what a decision changed. Returns the commands that waited for it."""
+        """Take in the changes of a decision. Returns the commands that waited for it."""
         self.changed_ids.add(pending.key)
         woken = list(self._waiting.pop(pending.key, {}).values())
         if isinstance(pending.answer, Outcome):
@@ -83,7 +83,7 @@ class Judge:
             self.changes.append(change)
             self._snapshot.take_in(pending.answer)
             self.changed_ids |= change.ids
-            # What was put after this very command goes before what waited for an entity only.
+            # Commands put after this very command go before those that waited for an entity only.
             woken += [waiting for id_ in sorted(change.ids) for waiting in self._waiting.pop(id_, {}).values()]
         return woken
 
@@ -99,8 +99,8 @@ class Judge:
 
 
 def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:
-    # Who comes to the run or lot that this command will create has to meet this command's row, and to wait for whoever
-    # is judging it: otherwise neither would see the other.
+    # A batch about the run or lot that this command will create has to meet this command's row, and to wait for the
+    # batch that is judging it: otherwise neither would see the other.
     creates: tuple[UUID, ...] = ()
     if isinstance(command, StartRun):
         creates = (command.target_run,)

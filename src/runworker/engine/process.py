@@ -24,7 +24,7 @@ from runworker.states import DECIDED_COMMANDS, CommandStatus
 
 
 def process(connection: Connection, resources: Resources, request: BatchRequest) -> BatchResult:
-    """Do what is requested, in the transaction of `connection`. The commit is the caller's."""
+    """Process a batch in the transaction of `connection`. The caller commits."""
     first: dict[UUID, Command] = {}
     for command in request.commands:
         first.setdefault(command.idempotency_key, command)
@@ -41,7 +41,7 @@ def process(connection: Connection, resources: Resources, request: BatchRequest)
 
     judge = Judge(connection, resources, request, now, known)
     judge.judge([*new, *_undecided(stored, judge)])
-    # What released commands changed may let others go on, which the first look did not cover.
+    # Changes of released commands may let others go on, which the first read did not cover.
     while request.release and (changed := judge.changed_ids - locked):
         locked |= changed
         judge.judge(_undecided(ledger.read(connection, (), changed), judge))
@@ -61,12 +61,12 @@ def _is_asked_for(row: LedgerRow, request: BatchRequest, delivered: Container[UU
     if key in request.stored:
         return True
     if row.status is CommandStatus.QUEUED:
-        # Unless the same was delivered too, nobody has locked what it is about: the next sweep takes it.
+        # Unless the same was delivered too, its run and lots are not locked: the next sweep takes it.
         queued = PendingCommand.of_row(row).command
         return isinstance(queued, Command) and any(
             command.idempotency_key == key and command.fingerprint == queued.fingerprint for command in request.commands
         )
-    # Without release only what was asked for is judged, and not what stands beside it.
+    # Without release only the delivered commands are judged, and not those of `after` that were read with them.
     return request.release or key in delivered
 
 

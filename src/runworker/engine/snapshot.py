@@ -75,7 +75,7 @@ class _Needs:
 class Snapshot:
     """The facts of one batch: as loaded, and then as its commands change them.
 
-    What the batch has changed is ahead of the database, so nothing is ever loaded twice.
+    The batch's changes are ahead of the database, so no fact is ever loaded twice.
     """
 
     def __init__(self, connection: Connection, resources: Resources, now: datetime) -> None:
@@ -106,7 +106,7 @@ class Snapshot:
         )
 
     def load(self, commands: Iterable[Command]) -> None:
-        """Load what these commands need and is not there yet. Runs are locked before lots, each in id order."""
+        """Load the facts that these commands need and lack. Runs are locked before lots, each in id order."""
         needs = _Needs()
         for command in commands:
             needs.add(command)
@@ -127,7 +127,7 @@ class Snapshot:
         )
 
     def take_in(self, outcome: Outcome) -> None:
-        """Let the commands that follow see what a command changed."""
+        """Let the commands that follow see the changes of a command."""
         if run := outcome.run:
             before = self._runs.get(run.id)
             if before is None or before.status is not run.status:
@@ -140,7 +140,7 @@ class Snapshot:
             self._versions[version.id] = version
 
     def _count_pin(self, run: RunFact | None, difference: int) -> None:
-        """Keep count of what the database cannot count yet: runs that this batch begins or ends."""
+        """Count the runs that this batch begins or ends: the database cannot count them yet."""
         if run is not None and run.flow_version_id is not None and run.status in UNFINISHED_RUNS:
             self._unfinished[run.flow_version_id] += difference
 
@@ -156,7 +156,7 @@ class Snapshot:
         self._all_loaded |= all_of
         self._open_loaded |= open_of
         self._absent |= ids - found.keys()
-        # What is known already may have been loaded without its children.
+        # Lots that are loaded already may have been loaded without their children.
         parents = [
             lot
             for lot in (*found.values(), *(self._lots[id_] for id_ in needs.with_children & self._lots.keys()))
@@ -170,7 +170,7 @@ class Snapshot:
     def _load_versions(self, needs: _Needs) -> None:
         flows = load_flows(self._connection, needs.approved)
         if flows:
-            # Two approvals of one flow come one after the other, so that the later one sees whom it supersedes.
+            # Two approvals of one flow come one after the other, so that the later one sees the version that it supersedes.
             lock(self._connection, flows)
         versions = load_versions(
             self._connection,

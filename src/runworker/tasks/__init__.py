@@ -1,1 +1,1 @@
-"""Celery entry points: thin tasks over the engine, and what a worker does besides."""
+"""Celery entry points: thin tasks over the engine, and the worker's parts around them."""

@@ -1,7 +1,7 @@
-"""What a message has to look like before Celery is let near it.
+"""Admission: each message is checked here before Celery sees it.
 
 Celery trusts the envelope of its own protocol. A part of the wrong type ends the worker that looks at it, the message
-comes back to the next one, and so a single broken sender stops the plant. So each message is read here first.
+comes back to the next one, and so a single broken sender stops the plant.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from runworker.errors import InvalidMessage
 from runworker.transport import is_deeper
 
 _LEVELS: Final = 64
-"""How deep a body may nest. A pool has to pickle it, and Python's recursion ends at some hundred."""
+"""Levels that a body may nest. A pool has to pickle it, and Python's recursion ends at some hundred."""
 
 
 def _storable(text: str) -> str:
@@ -63,10 +63,10 @@ class _Request(BaseModel):
     chord: dict[str, Any] | None = None
 
 
-def admit(message: Message) -> None:
+def require_task_message(message: Message) -> None:
     """Raise unless the message is a task message whose parts Celery can handle.
 
-    Raises InvalidMessage with what is wrong, or whatever kombu makes of a body that it cannot decode.
+    Raises InvalidMessage, which says what is wrong, or kombu's error for a body that it cannot decode.
     """
     body = message.decode()
     headers: Mapping[str, Any] = message.headers
@@ -92,10 +92,10 @@ def admit(message: Message) -> None:
 
 
 def name_and_id(message: Message) -> tuple[str | None, str | None]:
-    """The task's name and id, as far as a message tells them that need not be readable."""
+    """The task's name and id, as far as the message tells them. It need not be readable."""
     parts: Mapping[str, Any] = message.headers
     if "task" not in parts:
-        with suppress(Exception):  # as in `admit`
+        with suppress(Exception):  # as in `require_task_message`
             parts = message.payload if isinstance(message.payload, Mapping) else parts
     name, id_ = parts.get("task"), parts.get("id")
     return name if isinstance(name, str) else None, id_ if isinstance(id_, str) else None

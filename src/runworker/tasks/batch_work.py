@@ -1,7 +1,7 @@
 """The work of a batch, in the pool: read the messages, apply their commands together, store the results together.
 
-What asks for more than a command's verdict is left to Celery's own tracer, one message at a time: messages that cannot
-be read, that have callbacks, a chain or a chord, and all of them where a batch fails for a reason that nobody foresaw.
+Celery's own tracer does the rest, one message at a time: messages that cannot be read, messages with callbacks, a chain
+or a chord, and all messages of a batch that fails for an unforeseen reason.
 """
 
 import time
@@ -24,10 +24,10 @@ _log = structlog.get_logger(__name__)
 
 
 def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
-    """Do what the messages ask for. Returns the outcome of each, and raises nothing that has a message for its cause.
+    """Apply the commands of the messages. Returns the outcome of each; no message makes this raise.
 
-    While PostgreSQL or the result backend is away, all go back to the queue; what was committed before is answered
-    from the ledger when it comes again.
+    While PostgreSQL or the result backend is away, all messages go back to the queue. The ledger answers those that
+    were committed before when they come again.
     """
     app = current_app._get_current_object()
     try:
@@ -42,14 +42,14 @@ def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]
 
 
 def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int, TaskResult]:
-    """The outcomes of those messages that can be read, by place."""
+    """The outcomes of the readable messages, by place."""
     began = time.monotonic()
     tasks = {place: app.tasks[pooled.name] for place, pooled in pooled_requests.items()}
     read = {place: commands for place, pooled in pooled_requests.items() if (commands := _read(tasks[place], pooled))}
     if not read:
         return {}
     result_ids: dict[UUID, str] = {}
-    for place in reversed(read):  # of two messages with one key, the first is told
+    for place in reversed(read):  # of two messages with one key, the first gets late verdicts
         result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
     verdicts = iter(app.engine.apply(everything, result_ids))

@@ -1,4 +1,4 @@
-"""Batches: what waits is applied together, in one transaction, as soon as a pool process is free.
+"""Batches: requests that wait are applied together, in one transaction, as soon as a pool process is free.
 
 There is no timer and no size to be reached. While one batch is at work the next one gathers: of one message where there
 is little to do, of `RUNWORKER_BATCH_SIZE` commands where there is much.
@@ -19,7 +19,7 @@ from runworker.tasks.requests import Request, TaskResult
 _log = structlog.get_logger(__name__)
 
 _TICK_SECONDS: Final = 0.001
-"""Seconds after which the event loop comes round again. It would sleep on the acknowledgements that a batch leaves."""
+"""Seconds to the event loop's next tick after a batch. Without it the loop would sleep on the acknowledgements."""
 
 
 class _Batch:
@@ -34,8 +34,8 @@ class Batches:
     """The requests of one worker that wait for their batch, and the batches at work: one a pool process at most.
 
     size: commands of a batch at most; a message that carries more is a batch by itself. send_alone: the way of one
-    request to the pool. Lives in the thread of the event loop. Whatever waits here is unacknowledged: it may be
-    forgotten at any moment, and comes back to the queue.
+    request to the pool. Lives in the thread of the event loop. Requests that wait here are unacked: they may be
+    forgotten at any moment, and come back to the queue.
     """
 
     def __init__(self, consumer: Any, size: int, send_alone: Callable[[Request], None]) -> None:
@@ -48,20 +48,20 @@ class Batches:
 
     def join(self, request: Request) -> None:
         """Take in a request that is due."""
-        if request.stands_alone:
+        if request.has_time_limits:
             self._send_alone(request)
             return
         self._waiting.append(request)
         self._begin_soon()
 
     def forget(self) -> None:
-        """Let go of all that no pool process has begun: the connection is gone, and the broker delivers it again."""
+        """Let go of requests that no pool process has begun: the connection is gone, the broker delivers them again."""
         self._waiting.clear()
         self._working = {batch for batch in self._working if batch.begun}
         self._due = False
 
     def _begin_soon(self) -> None:
-        """Begin when all that the event loop has at hand is taken in. Without an event loop: now."""
+        """Begin when the event loop has delivered all messages that it has. Without an event loop: now."""
         if self._consumer.hub is None:
             self._begin()
         elif not self._due:
@@ -70,7 +70,7 @@ class Batches:
 
     def _begin(self) -> None:
         self._due = False
-        state.maybe_shutdown()  # nothing is begun any more; what waits goes back
+        state.maybe_shutdown()  # then no batch begins any more, and waiting requests go back
         while self._waiting and len(self._working) < self._consumer.pool.num_processes:
             if requests := self._next():
                 self._start(requests)
@@ -78,7 +78,7 @@ class Batches:
             _tick_soon(self._consumer.hub)
 
     def _next(self) -> list[Request]:
-        """The requests of the next batch, in the order in which they came. Discards what was revoked or has expired."""
+        """The requests of the next batch, in the order in which they came. Discards revoked and expired ones."""
         requests: list[Request] = []
         commands = 0
         while self._waiting and (not requests or commands + self._waiting[0].commands <= self.size):
@@ -105,7 +105,7 @@ class Batches:
             request.on_accepted(pid, at)
 
     def _done(self, batch: _Batch, outcomes: list[TaskResult] | ExceptionInfo) -> None:
-        if isinstance(outcomes, ExceptionInfo):  # so do pools without processes tell of an interruption
+        if isinstance(outcomes, ExceptionInfo):  # pools without processes tell of an interruption so
             self._failed(batch, outcomes)
             return
         self._leave(batch)

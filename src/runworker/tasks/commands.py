@@ -23,10 +23,9 @@ Wire = dict[str, Any]
 
 
 class RunworkerTask(Task):
-    """What all our tasks share.
+    """Base of our tasks. While PostgreSQL is away the message goes back to its queue.
 
-    Signatures are not checked by Celery, since our own parser says more exactly what is wrong. While PostgreSQL is
-    away the message goes back to its queue.
+    Celery does not check signatures, since our own parser says more exactly what is wrong.
     """
 
     abstract = True
@@ -38,7 +37,7 @@ class RunworkerTask(Task):
         return self.run(*args, **fields)
 
     def run(self, /, *args: Any, **fields: Any) -> Any:
-        """Do the task's work. Whatever goes wrong, the message is either back in its queue or in dead_letters."""
+        """Do the task's work. A message whose work fails is back in its queue, or in dead_letters."""
         try:
             return self.work(args, fields)
         except Unavailable as error:
@@ -48,7 +47,7 @@ class RunworkerTask(Task):
             unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
         try:
             return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields, args).as_dict()
-        except Exception as error:  # whatever it is, the message is not kept
+        except Exception as error:  # of any kind: the message is not kept
             raise self._put_back(error) from error
 
     def _put_back(self, error: Exception) -> Reject:
@@ -56,11 +55,11 @@ class RunworkerTask(Task):
         return Reject(error, requeue=True)
 
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
-        """The task itself."""
+        """Do the work of one message."""
         raise AssertionError("every task says what it does")
 
     def refuse(self, error: InvalidMessage, name: object, fields: object, args: Sequence[Any] = ()) -> Verdict:
-        """Keep what cannot be read in dead_letters, as a message's body. Returns the verdict for its sender."""
+        """Keep an unreadable command in dead_letters, as a message's body. Returns the verdict for its sender."""
         kept = self.app.engine.keep(
             NewDeadLetter(
                 raw_body=json.dumps([args, fields, {}], default=str).encode(),
@@ -93,7 +92,7 @@ class BatchedTask(RunworkerTask):
         raise AssertionError("every batched task says how it is read")
 
     def result_ids(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
-        """Task ids by key, under which late verdicts are told."""
+        """Task ids by key, whose results late verdicts go to."""
         raise AssertionError("every batched task says where late verdicts are told")
 
     def answer(self, verdicts: Sequence[Verdict]) -> Any:
@@ -112,7 +111,7 @@ class CommandTask(BatchedTask):
 
     def read(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Command]:
         """The one command."""
-        _keywords_only(args)
+        _require_keywords(args)
         return [parse(self._command, fields)]
 
     def result_ids(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
@@ -140,11 +139,11 @@ class ApplyTask(BatchedTask):
 
     def read(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Command]:
         """All commands of the message."""
-        _keywords_only(args)
+        _require_keywords(args)
         return [_parsed(item) for item in _listed(fields, "commands")]
 
     def result_ids(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
-        """They have no message of their own: where a client that uses keys as task ids will look."""
+        """The keys: the commands have no messages of their own, and clients use keys as task ids."""
         return {command.idempotency_key: str(command.idempotency_key) for command in commands}
 
     def answer(self, verdicts: Sequence[Verdict]) -> list[Wire]:
@@ -154,7 +153,7 @@ class ApplyTask(BatchedTask):
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> list[Wire] | Wire:
         """Apply the commands that can be read; refuse the others one by one."""
         try:
-            _keywords_only(args)
+            _require_keywords(args)
             items = _listed(fields, "commands")
         except InvalidMessage as error:
             return self.refuse(error, "apply", fields, args).as_dict()
@@ -179,7 +178,7 @@ class VerdictsTask(RunworkerTask):
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Wire:
         """The verdict of each key, or None where the key is unknown; a refusal where `keys` is no list of UUIDs."""
         try:
-            _keywords_only(args)
+            _require_keywords(args)
             keys = [UUID(key) for key in _listed(fields, "keys")]
         except (ValueError, TypeError, AttributeError):
             return self.refuse(InvalidMessage(Code.INVALID_FIELD, "keys: expected UUIDs"), "verdicts", fields).as_dict()
@@ -190,14 +189,14 @@ class VerdictsTask(RunworkerTask):
 
 
 def register(app: WorkerApp) -> None:
-    """Give the application a task for every command, and those that serve many at once."""
+    """Give the application a task for every command, and the tasks that serve many at once."""
     for command in COMMANDS:
         app.register_task(CommandTask(command))
     app.register_task(ApplyTask())
     app.register_task(VerdictsTask())
 
 
-def _keywords_only(args: Sequence[Any]) -> None:
+def _require_keywords(args: Sequence[Any]) -> None:
     if args:
         raise InvalidMessage(
             Code.POSITIONAL_ARGUMENTS, f"expected keyword arguments only, got {len(args)} positional as well"
@@ -215,7 +214,7 @@ def _parsed(item: object) -> Command:
 
 
 def _listed(fields: Mapping[str, Any], name: str) -> list[Any]:
-    """The one list that a message of many carries."""
+    """The list of commands or keys that a message of many carries."""
     unknown = sorted(fields.keys() - {name})
     if unknown:
         raise InvalidMessage(Code.UNKNOWN_FIELD, f"{', '.join(unknown)[:200]}: no such field; expected only {name}")

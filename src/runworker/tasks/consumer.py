@@ -17,19 +17,19 @@ from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus
-from runworker.tasks.admission import admit, is_storable, name_and_id
+from runworker.tasks.admission import is_storable, name_and_id, require_task_message
 from runworker.tasks.batches import Batches
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS: Final = 2.0
-"""Before a worker connects again to a broker that takes connections and refuses commands: one that is a replica, or
-cannot save. Celery itself would try five times a second."""
+"""Pause before a worker connects again to a broker that takes connections and refuses commands: one that is a replica,
+or cannot save. Celery itself would try five times a second."""
 
 
 class Consumer(StockConsumer):
-    """Celery's consumer, but nothing unreadable is lost, and nothing unreadable ends the worker.
+    """Celery's consumer, but no unreadable message is lost, and none ends the worker.
 
     batches: what `tasks.strategy` puts requests into; None where batches have one command each.
     """
@@ -57,18 +57,18 @@ class Consumer(StockConsumer):
             time.sleep(_PAUSE_SECONDS)
 
     def on_close(self) -> None:
-        """The connection is lost: what it delivered and nobody has begun comes again."""
+        """Forget requests that no pool process has begun: the connection is lost, and they are delivered again."""
         if self.batches is not None:
             self.batches.forget()
         super().on_close()
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
-        """Celery's own handler behind a look at each message."""
+        """Celery's own handler, behind a check of each message."""
         handle = super().create_task_handler(*args, **options)
 
         def handle_if_readable(message: Message) -> None:
             try:
-                admit(message)
+                require_task_message(message)
             except Exception as error:  # kombu's decoders raise whatever a body makes them raise
                 self.on_decode_error(message, error)
                 return
@@ -84,16 +84,16 @@ class Consumer(StockConsumer):
         return handle_if_readable
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """The envelope or the body is not JSON, names a content type that is not accepted, or is no task message."""
+        """Keep a message whose envelope or body is not JSON, of a type that is not accepted, or no task message."""
         error = exc.message if isinstance(exc, InvalidMessage) else f"{type(exc).__name__}: {exc}"
         self._keep(message, Code.MALFORMED_MESSAGE, error)
 
     def on_invalid_task(self, body: object, message: Message, exc: Exception) -> None:
-        """A task message with a part that only Celery itself can tell to be wrong, such as a time that is none."""
+        """Keep a task message with a part that only Celery itself can tell to be wrong, such as a time that is none."""
         self.on_decode_error(message, exc)
 
     def on_unknown_task(self, body: object, message: Message, exc: Exception) -> None:
-        """A task name that is no command."""
+        """Keep a message whose task name is no command."""
         self._keep(message, Code.UNKNOWN_COMMAND, f"no command is called {name_and_id(message)[0]!r}")
 
     def _says_broker_is_away(self, error: Exception) -> bool:
@@ -108,9 +108,9 @@ class Consumer(StockConsumer):
         )
         try:
             letter_id = self.app.engine.keep(letter)
-        except Exception as error:  # whatever it is, the letter is not kept
+        except Exception as error:  # of any kind: the letter is not kept
             _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
-            # Not left unacknowledged: what a worker holds counts against its prefetch even after it was redelivered.
+            # Not left unacked: a message counts against the worker's prefetch even after it was redelivered.
             message.reject_log_error(_log, self.connection_errors, requeue=True)
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)

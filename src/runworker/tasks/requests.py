@@ -1,4 +1,4 @@
-"""Celery's request for a task, and what a batch needs of it: to be packed for the pool and to be given its outcome."""
+"""Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from celery.worker.request import Request as StockRequest
 class PooledRequest(NamedTuple):
     """A request as it goes to the pool.
 
-    context: Celery's parts of the message. embed: callbacks, chain and chord. ignored: nobody wants the result.
+    context: Celery's parts of the message. embed: callbacks, chain and chord. ignored: the sender wants no result.
     """
 
     name: str
@@ -23,7 +23,7 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing has to happen besides the command: nobody is to be called, in this process or by message."""
+        """Whether the command is all there is to do: no callback, chain, chord or group, and no receiver of a signal."""
         return not (
             any((self.embed or {}).values())
             or self.context.get("group")
@@ -40,7 +40,7 @@ class Requeue(NamedTuple):
 
 
 TaskResult = tuple[int, Any, float] | Requeue
-"""What Celery's tracer tells of a task (failed, result as text or exception, seconds), or that it goes back."""
+"""A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
 class Request(StockRequest):
@@ -53,8 +53,8 @@ class Request(StockRequest):
         return max(len(many), 1) if isinstance(many, list) else 1
 
     @property
-    def stands_alone(self) -> bool:
-        """Whether the message asks for what a batch cannot give: time limits of its own."""
+    def has_time_limits(self) -> bool:
+        """Whether the message asks for time limits of its own, which a batch cannot give."""
         return any(self.time_limits)
 
     @property

@@ -1,7 +1,7 @@
 """Results of many tasks at once: Celery's keys and format, one round trip.
 
-Celery reads what is stored, writes and publishes, task by task. The script does the same for all of them, and nobody
-can come between the look and the writing.
+Celery reads the stored result, writes and publishes, task by task. The script does the same for all tasks, and nothing
+comes between reading and writing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ end
 
 
 def store(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
-    """Store the results of tasks that succeeded, but for those whose sender wants none.
+    """Store the results of tasks that succeeded, unless the sender wants none.
 
     Of two with one task id the first is kept. Raises Unavailable when the backend stays away for all the attempts that
     Celery makes.
@@ -47,7 +47,7 @@ def store(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
 
 
 def success(task_id: str, result: Any, now: str, **more: Any) -> dict[str, Any]:
-    """What Celery stores of a task that succeeded. now: as ISO 8601."""
+    """A task's success as Celery stores it. now: as ISO 8601."""
     return {
         "status": states.SUCCESS,
         "result": result,

@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 def batched(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """What `Task.Strategy` names: give Celery a function that takes in the task's messages.
+    """Give Celery the function that takes in the task's messages; `Task.Strategy` names this one.
 
     With a consumer that keeps no batches, Celery's own for one, this is the standard strategy.
     """

@@ -1,7 +1,7 @@
 """The upkeep thread, beside the pool.
 
-A thread of the worker's main process takes in commands that upstreams put into the ledger, expires what waited too
-long, archives old runs, forgets old commands, seals the audit trail and moves unreadable items to dead_letters. It
+A thread of the worker's main process takes in commands that upstreams put into the ledger, expires commands that waited
+too long, archives old runs, forgets old commands, seals the audit trail and moves unreadable items to dead_letters. It
 needs PostgreSQL only: with Redis gone, commands in the ledger are still applied.
 """
 
@@ -27,17 +27,17 @@ from runworker.upkeep.seal import seal
 _log = structlog.get_logger(__name__)
 
 _SWITCH_SECONDS: Final = 0.0005
-"""For which Python lets one thread go on while another waits. A batch waits for PostgreSQL a dozen times; by Python's
+"""Python lets one thread go on for so long while another waits. A batch waits for PostgreSQL a dozen times; by Python's
 own five milliseconds, upkeep at work meanwhile would take that long from it each time."""
 
 _AWAY = (Unavailable, RedisError, BrokerError, OSError)
-"""Ways in which PostgreSQL or the broker say that they are not there."""
+"""Errors that tell that PostgreSQL or the broker cannot be reached."""
 
 PRUNE_CHUNKS: Final = 10
-"""Chunks of the ledger forgotten in one round at most."""
+"""Most chunks of the ledger that one round forgets."""
 
 PRUNE_PAUSE_SECONDS: Final = 60.0
-"""Between two looks for commands to forget, once none was left. Old commands of runs never finished are passed over."""
+"""Pause between two looks for old commands, once none was left. Those of runs never finished are passed over."""
 
 
 class UpkeepThread(bootsteps.StartStopStep):

@@ -160,13 +160,13 @@ for _kind in (Uuids, Texts, Decimals, Documents, UuidLists, Integers, Longs, Tim
 
 
 class _SelfTyped(UserDefinedType[Array]):
-    """Keeps SQLAlchemy from taking a parameter for what it is compared with, and writing it once more."""
+    """Keeps SQLAlchemy from giving a parameter the type that it is compared with, and converting it once more."""
 
     cache_ok = True
 
 
 def array(name: str) -> BindParameter[Any]:
-    """A parameter to be given as an `Array`, which says itself of what type it is."""
+    """A parameter to be given as an `Array`, which brings its type itself."""
     return bindparam(name, type_=_SelfTyped())
 
 

@@ -13,7 +13,7 @@ from runworker.errors import ConfigurationError
 _log = structlog.get_logger(__name__)
 
 _ROLE: Final = "runworker_role"
-"""Under which a connection remembers the role that its login may take on."""
+"""Key under which a connection remembers the role that its login may take on."""
 
 
 def connect(settings: Settings, *, plan_once: bool = False) -> Engine:

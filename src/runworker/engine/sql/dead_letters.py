@@ -53,7 +53,7 @@ def store(database: Engine, letter: NewDeadLetter) -> int:
 
 
 def _storable(value: Any) -> Any:
-    """`value` with what PostgreSQL's text and jsonb cannot hold as text: NUL, lone surrogates, NaN, infinities."""
+    """`value` with NUL, lone surrogates, NaN and infinities as text: PostgreSQL's text and jsonb cannot hold them."""
     if isinstance(value, str):
         return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The ledger: which keys are known, who waits for whom, and what was decided."""
+"""The ledger: known keys, the ids that commands wait for, and verdicts."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class LedgerWrite:
-    """What the ledger shall say of a command. command is None for a stored one that cannot be read."""
+    """A command's row, to be written. command: None for a stored one that cannot be read."""
 
     key: UUID
     command: Command | None
@@ -115,7 +115,7 @@ class LedgerWrite:
 
 
 def peek(connection: Connection, keys: Collection[UUID]) -> list[LedgerRow]:
-    """Rows of `keys`, not locked: what a stored command asks for stands, what became of it may change."""
+    """Rows of `keys`, not locked: the payload of a stored command stands, its state may change."""
     return _rows(connection.execute(_PEEK, {"keys": Uuids(keys)})) if keys else []
 
 
@@ -133,7 +133,7 @@ def write(connection: Connection, new: Collection[LedgerWrite], known: Collectio
 
 
 def count_deliveries(connection: Connection, repeated: Mapping[UUID, int]) -> None:
-    """Note how often known keys were delivered again."""
+    """Count up the deliveries of known keys."""
     if repeated:
         connection.execute(_COUNT_DELIVERIES, _repeated.parameters(list(repeated.items())))
 

@@ -1,4 +1,4 @@
-"""Locks: which a batch takes, in which order, and why.
+"""Locks of a batch, in the order in which it takes them, and why.
 
 1. Advisory locks on ids, sorted: keys, runs, lots and flows that may have no row yet. Of two batches that name the same
    id one is wholly before the other, although neither finds a row to lock. `lock` takes them.

@@ -1,4 +1,4 @@
-"""Users: the roles of those who ask."""
+"""Users and their roles."""
 
 from collections.abc import Collection
 from uuid import UUID

@@ -57,7 +57,7 @@ class Plans:
         self._plans: dict[UUID, Plan | Rejected] = {}
 
     def known(self, ids: Collection[UUID]) -> dict[UUID, Plan | Rejected]:
-        """What is kept of `ids`: their graphs need not be fetched."""
+        """The plans kept of `ids`: their graphs need not be fetched."""
         return {id_: plan for id_ in ids if (plan := self._plans.get(id_)) is not None}
 
     def read(self, version_id: UUID, status: FlowVersionStatus, graph: object) -> Plan | Rejected:

@@ -11,7 +11,7 @@ from runworker.engine.sql.arrays import RowParameters
 Row = tuple[Any, ...]
 
 FROM_STATUS: Final = "from_status"
-"""What rows say beside their columns: the state that a row is in before the statement."""
+"""Name of a value that rows carry beside their columns: the state that a row is in before the statement."""
 
 
 class TableWrite:
