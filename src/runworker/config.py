@@ -48,7 +48,7 @@ BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "sentinel")]
 
 
 class Settings(BaseSettings):
-    """What a runworker process is told from outside. Durations are seconds."""
+    """Settings of a runworker process. Durations are seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,

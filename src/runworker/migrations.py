@@ -109,7 +109,7 @@ def newest() -> str:
 
 
 def check(url: str) -> list[str]:
-    """What the models have and the database has not, or the other way round; empty when they agree.
+    """Differences between the models and the database; empty when they agree.
 
     A database that is not at the newest revision raises ConfigurationError: there is nothing to compare yet.
     """

@@ -83,7 +83,7 @@ def _refused(letter: DeadLetter, code: Code, why: str) -> NotReplayable:
 
 
 def _arguments(letter: DeadLetter) -> tuple[list[Any], Mapping[str, Any]]:
-    """What a message's body holds: `[args, kwargs, embed]`, or an object with both, or keyword arguments alone."""
+    """The arguments of a message: `[args, kwargs, embed]`, or an object with both, or keyword arguments alone."""
     try:
         value = json.loads(letter.raw_body)
     except (ValueError, RecursionError):

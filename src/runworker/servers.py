@@ -1,4 +1,4 @@
-"""Which servers a process talks to: those its settings name, else the embedded ones that run for this user."""
+"""The servers that a process talks to: those its settings name, else the embedded ones that run for this user."""
 
 from pydantic import SecretStr
 

@@ -52,7 +52,7 @@ class LotStatus(StrEnum):
 
 
 class LotType(StrEnum):
-    """What a lot is made of. SKW, FRZ and FG are legacy: readable, never registered anew."""
+    """The material of a lot. SKW, FRZ and FG are legacy: readable, never registered anew."""
 
     RAW = "RAW"  # raw material receipt
     DEB = "DEB"  # deboned meat
@@ -72,7 +72,7 @@ class LotType(StrEnum):
 
 
 class UserRole(StrEnum):
-    """What a person may do. Which role may issue which command stands with the command."""
+    """The role of a person or system. Each command names the roles that may issue it."""
 
     ADMIN = "ADMIN"
     MANAGER = "MANAGER"
@@ -90,7 +90,7 @@ class Decision(StrEnum):
 
 
 class GateType(StrEnum):
-    """How a quality gate acts on the process."""
+    """The effect of a quality gate on the process."""
 
     CHECKPOINT = "CHECKPOINT"
     BLOCKING = "BLOCKING"
@@ -126,7 +126,7 @@ USED_UP_LOTS: Final = frozenset({LotStatus.CONSUMED, LotStatus.FINISHED})
 """The lot went into others, or left the plant."""
 
 CLOSED_LOTS: Final = frozenset({LotStatus.FINISHED, LotStatus.REJECTED})
-"""Nothing happens to the lot any more."""
+"""The lot makes no further move."""
 
 NO_CHILD_LOTS: Final = USED_UP_LOTS | {LotStatus.REJECTED}
 """The lot takes in no further material."""
@@ -144,7 +144,7 @@ ENDED_EARLY: Final = frozenset({LotStatus.REJECTED, RunStatus.ABORTED})
 """A lot or run was stopped before its end."""
 
 LEGACY_LOT_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
-"""No new lot is registered with them."""
+"""A new lot is never registered with one of them."""
 
 SKU_INHERITING_LOT_TYPES: Final = frozenset({LotType.PAL, LotType.SHIP})
 """The lot has the SKU of what it is made of."""

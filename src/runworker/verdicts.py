@@ -1,4 +1,4 @@
-"""Verdicts: what a sender is told about its command. Values, never exceptions."""
+"""Verdicts: the answers to commands. Values, never exceptions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

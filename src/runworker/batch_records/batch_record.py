@@ -1,4 +1,4 @@
-"""The batch record as a page: all that is known of a run, for a reader who has never seen the system."""
+"""The batch record as a page: a run's whole record, for a reader who has never seen the system."""
 
 from runworker.batch_records.lot_sections import decisions, genealogy, lots, mass_balance
 from runworker.batch_records.markup import Html, definitions, page, table, tag

@@ -1,7 +1,7 @@
-"""Where the lots of a drawing stand: a column a step, and in each an order with few crossings.
+"""Places of the lots of a drawing: a column a step, and in each an order with few crossings.
 
 Sugiyama's method, small: a link that passes over columns gets a place to pass through in each of them, and columns
-are ordered to and fro by the mean position of what they are linked to.
+are ordered to and fro by the mean position of their neighbours.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ Place = tuple[int, float]
 """Column and row; rows may lie between two."""
 
 _Slot = UUID | tuple[UUID, UUID, int]
-"""A lot, or where a link (parent, child) passes through a column."""
+"""A lot, or the point at which a link (parent, child) passes through a column."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def _lot(lot: TracedLot, record: RunRecord) -> tuple[Content, ...]:
 
 
 def genealogy(record: RunRecord) -> Html:
-    """What was made of what: drawn, and as a table."""
+    """The genealogy of the run's lots: drawn, and as a table."""
     found = record.genealogy
     made = [lot for lot in found.lots.values() if lot.id in found.parents]
     made.sort(key=lambda lot: (-1 if lot.step_index is None else lot.step_index, lot.code))
@@ -79,7 +79,7 @@ def _named(lot: TracedLot, record: RunRecord) -> str:
 
 
 def decisions(record: RunRecord) -> Html:
-    """Every quality decision, with the temperature and what the critical control point allows."""
+    """Every quality decision, with the temperature and the limit of the critical control point."""
     return section(
         "Quality control",
         "Every decision on a lot. At a critical control point (CCP) the temperature must not be above its limit: a lot"
@@ -127,7 +127,7 @@ def _decision(decision: DecisionRecord, record: RunRecord) -> tuple[Content, ...
 
 
 def mass_balance(record: RunRecord) -> Html:
-    """What went in, what came out, and that nothing is missing."""
+    """The run's mass balance, whole and by step."""
     balance = record.balance
     labels = record.flow.labels if record.flow else {}
     figures = (

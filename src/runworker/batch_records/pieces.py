@@ -36,7 +36,7 @@ def person(who: UUID | None, people: Mapping[UUID, Person]) -> str | None:
 
 
 def changed_by(change: AuditedChange, people: Mapping[UUID, Person]) -> str:
-    """Who made a change: who issued its command, or who was connected to the database."""
+    """The author of a change: the issuer of its command, or the database user."""
     return person(change.actor, people) or f"by hand, as database user {change.db_user}"
 
 
@@ -46,7 +46,7 @@ def section(heading: str, explanation: str, *content: Content) -> Html:
 
 
 def meanings(words: Mapping[State, str], used: Iterable[State]) -> Html:
-    """What the states on this page mean."""
+    """The meaning of the states on this page."""
     found = set(used)
     listed = [tag("li", state(each), f" {meaning}") for each, meaning in words.items() if each in found]
     return tag("ul", *listed, class_="meanings") if listed else joined(())

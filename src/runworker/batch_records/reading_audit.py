@@ -1,4 +1,4 @@
-"""What the audit trail says of a run: holds, rejections, roll-backs, changes by hand, and under which seals it is."""
+"""The audit trail of a run: holds, rejections, roll-backs, changes by hand, and the seals above them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,10 @@ NOT_COMPARED: Final = frozenset({"command_key"})
 
 @dataclass
 class Events:
-    """What the events of a run and its lots tell. commands: all that took effect, by key."""
+    """Holds, stops, changes by hand and commands that the events of a run and its lots tell of.
+
+    commands: all that took effect, by key.
+    """
 
     holds: tuple[Hold, ...] = ()
     stops: tuple[AuditedChange, ...] = ()
@@ -113,7 +116,7 @@ def _holds(moves: Sequence[AuditedChange]) -> Iterator[Hold]:
 
 
 def _by_hand(row: Row[Any], subjects: Mapping[UUID, str]) -> AuditedChange:
-    """A change that names no command, told by what is different."""
+    """A change that names no command, told by the columns that differ."""
     before, after = row.before or {}, row.after or {}
     different = [name for name in sorted({*before, *after} - NOT_COMPARED) if before.get(name) != after.get(name)]
     if row.entity == "run_step_executions":

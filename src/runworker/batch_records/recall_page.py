@@ -23,7 +23,7 @@ COLUMNS: Final = (
 
 
 def recall_page(found: Recall) -> Html:
-    """One A4 page or a few: what to stop, where it is, whom to call."""
+    """One A4 page or a few: the lots to stop, their places, the suppliers to call."""
     lot = found.root
     shipped = found.containing[Containing.SHIPMENT]
     facts = (
@@ -63,7 +63,7 @@ def _containing(found: Recall, kind: Containing) -> Html:
             code(lot.run_code),
             _particulars(lot),
         )
-        # What needs somebody's hands stands first.
+        # Lots with material left, for a person to stop, come first.
         for lot in sorted(found.containing[kind], key=lambda lot: lot.left_kg <= 0)
     ]
     columns = ("Done", "What to do", "Lot", "State", "Weight kg", "Left kg", "Made at step", "Run", "Particulars")
@@ -124,7 +124,7 @@ def _line(part: str, lot: TracedLot, what: str) -> Iterable[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that a spreadsheet takes for text: one that begins like a formula would be run."""
+    """Text that a spreadsheet takes for text: it would run a cell that begins like a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
@@ -133,5 +133,5 @@ def _kg(lot: TracedLot) -> str:
 
 
 def _particulars(lot: TracedLot) -> str | None:
-    """What was noted of a lot when it was registered: a shipment's customer or vehicle, as the plant writes it."""
+    """The metadata of a lot from its registration: a shipment's customer or vehicle, as the plant writes it."""
     return ", ".join(f"{name}: {value}" for name, value in sorted(lot.metadata.items())) or None

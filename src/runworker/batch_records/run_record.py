@@ -1,4 +1,4 @@
-"""What a batch record holds, as plain objects."""
+"""The contents of a batch record, as plain objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,7 +131,7 @@ class AuditSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """All that is known of a run. own_lots: ids of its lots; the genealogy has those next to them as well.
+    """The whole record of a run. own_lots: ids of its lots; the genealogy has the lots next to them as well.
 
     stops: rejections, roll-backs and an abort. by_hand: changes that no command asked for.
     """

@@ -1,4 +1,4 @@
-"""The batch record's parts about what was done: commands and verdicts, changes by hand, the audit trail."""
+"""The batch record's parts about actions: commands and verdicts, changes by hand, the audit trail."""
 
 from typing import Final
 
@@ -54,7 +54,7 @@ def _command(line: CommandLine, record: RunRecord) -> tuple[Content, ...]:
 
 
 def by_hand(record: RunRecord) -> Html:
-    """Changes that nobody sent a command for."""
+    """Changes that no command asked for."""
     rows = [
         (time(change.at), code(change.subject), change.before, change.after, change.db_user)
         for change in record.by_hand
@@ -70,7 +70,7 @@ def by_hand(record: RunRecord) -> Html:
 
 
 def audit(record: RunRecord) -> Html:
-    """What the audit trail has of this run, and whether it is sealed."""
+    """The events of this run in the audit trail, and whether they are sealed."""
     found = record.audit
     rows = [
         (ENTITIES.get(entity, entity), OPERATIONS.get(operation, operation), count)

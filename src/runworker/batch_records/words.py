@@ -1,4 +1,4 @@
-"""What the plant's states and steps mean, for a reader who has never seen the system."""
+"""The meaning of the plant's states and steps, for a reader who has never seen the system."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -64,14 +64,14 @@ SYMBOLS: Final[Mapping[str, str]] = {
     "RUNNING": "▶", "IN_PROGRESS": "▶", "HOLD": "‖", "REJECTED": "✕", "FAIL": "✕", "ABORTED": "✕", "EXPIRED": "✕",
     "SKIPPED": "·", "ARCHIVED": "✓",
 }  # fmt: skip
-"""A sign beside a state's name, so that nobody depends on its color."""
+"""A sign beside a state's name, so that no reader depends on its color."""
 
 TONES: Final[Mapping[str, str]] = {
     "HOLD": "held", "REJECTED": "bad", "FAIL": "bad", "ABORTED": "bad", "EXPIRED": "bad",
     "QUARANTINE": "open", "CREATED": "open", "WAITING": "open", "QUEUED": "open", "RUNNING": "open",
     "IN_PROGRESS": "open", "PENDING": "dull", "SKIPPED": "dull", "IDLE": "dull",
 }  # fmt: skip
-"""Which colors a state has; "good" where none stands here."""
+"""The tone of a state's colors; "good" for a state that is missing here."""
 
 
 def step_name(index: int | None, labels: Mapping[int, Mapping[str, str]] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, and one clear message on stderr when it fails."""
+"""Output of commands: results on stdout, and one clear message on stderr when a command fails."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Commands: what an upstream may ask, field by field. The wire contract.
+"""Commands that an upstream may send, field by field: the wire contract.
 
 A command is a Celery task name and keyword arguments in JSON. `parse` turns them into a frozen object or says exactly
 which field is wrong. Roles that may issue a command stand beside it.

@@ -1,4 +1,4 @@
-"""What every command carries, and the types of its fields."""
+"""The base of all commands, and the types of their fields."""
 
 import hashlib
 import json
@@ -96,7 +96,7 @@ Document = Annotated[dict[str, Any], AfterValidator(_storable_document)]
 
 
 class Command(BaseModel):
-    """What every command carries.
+    """Base of all commands, with the fields that every one of them has.
 
     idempotency_key: makes the command take effect once. issued_by: the user that asks. issued_at, source and
     correlation_id: kept for the record and not part of the payload's identity, so that a sender may repeat a command
@@ -149,6 +149,6 @@ class Command(BaseModel):
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """SHA-256 of what the command asks. The same key with another fingerprint is a mistake of the sender."""
+        """SHA-256 of name and fields, but for `_NOT_ASKED`. A key that comes with another is the sender's mistake."""
         asked = {name: value for name, value in self.payload.items() if name not in _NOT_ASKED}
         return hashlib.sha256(_SORTED.encode([self.name, asked]).encode()).digest()

@@ -45,7 +45,7 @@ def parse(name: object, fields: object) -> Command:
 
 
 def _problem(detail: Any, fields: Mapping[Any, Any]) -> tuple[Code, str]:
-    # Escaped: names of fields that we do not know may be anything, also what neither text nor jsonb can hold.
+    # Escaped: names of unknown fields may be anything, also characters that neither text nor jsonb can hold.
     where = ".".join(ascii(str(part)[:60])[1:-1] for part in detail["loc"]) or "command"
     match detail["type"]:
         case "missing":

@@ -1,4 +1,4 @@
-"""Who the servers run as: the user who starts them, or `nobody` where that is root.
+"""The account that the servers run as: the user who starts them, or `nobody` where that is root.
 
 PostgreSQL refuses to run as root. Valkey would not, but a network server has no business being root either.
 """
@@ -53,7 +53,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """The account for servers that this process starts. Raises ServerError where root has nobody to become."""
+    """The account for servers that this process starts. Raises ServerError where root has no account to become."""
     if os.geteuid() != 0:
         return Account(name=f"uid {os.geteuid()}", uid=os.geteuid(), gid=os.getegid(), differs=False)
     try:

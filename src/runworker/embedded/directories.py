@@ -1,4 +1,4 @@
-"""Where the embedded servers keep their data, and what lies where in it.
+"""The directory of the embedded servers' data, and its layout.
 
 DIRECTORY/                0700; 0711 under root, whose servers run as another user
 ├── starting.lock         held while somebody starts servers here
@@ -33,7 +33,7 @@ class DataDirectory:
 
     @property
     def starting_lock(self) -> Path:
-        """Serializes those who start servers here."""
+        """Serializes the processes that start servers here."""
         return self.path / "starting.lock"
 
     @property
@@ -59,7 +59,7 @@ class DataDirectory:
         return self.path / f"{server}.passwords"
 
     def log(self, server: str) -> Path:
-        """What the server wrote since it was last started."""
+        """The server's output since its last start."""
         return self.path / f"{server}.log"
 
     def prepare(self, account: Account) -> None:
@@ -118,7 +118,7 @@ def temporary_directory() -> Iterator[Path]:
 
 @contextmanager
 def storage_errors(directory: Path) -> Iterator[None]:
-    """Turn what the file system refuses (read-only, full, not permitted) into a ServerError that names directory."""
+    """Turn errors of the file system (read-only, full, not permitted) into a ServerError that names directory."""
     try:
         yield
     except OSError as error:

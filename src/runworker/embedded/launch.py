@@ -1,8 +1,8 @@
 """Runs one server in this process: drops privileges, ties its life to its parent's, then becomes the server.
 
 A program of its own, run by path with `python -I -S`, because code between fork and exec is unsafe once the parent
-has threads, and because the interpreter may lie where the server's account could not start it: what root has opened
-stays open. Imports nothing outside the standard library.
+has threads, and because the interpreter may lie where the server's account could not start it: files that root has
+opened stay open. Imports nothing outside the standard library.
 
 Arguments: parent pid, signal to receive when the parent dies, uid, gid, then the command.
 """
@@ -13,11 +13,11 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 SERVER_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-"""All that servers see of the environment: a PGOPTIONS or a locale the system lacks would change or break them."""
+"""The whole environment of a server: a PGOPTIONS or a locale that the system lacks would change or break it."""
 
 
 def become_account(uid: int, gid: int) -> None:
-    """Leave root for uid and gid, for good and without root's other groups. Does nothing for who is not root."""
+    """Leave root for uid and gid, for good and without root's other groups. Does nothing unless root."""
     if os.geteuid() == 0:
         os.setgroups([gid])
         os.setgid(gid)

@@ -1,7 +1,7 @@
 """File locks (flock): one starter at a time, and one server to a data folder.
 
 A server inherits the open lock file of its data folder, and so do its own children. The kernel therefore holds the
-lock until the last of them is gone, whatever happened to whoever started them: no pid can be mistaken for another.
+lock until the last of them is gone, whatever happened to their parent: no pid can be mistaken for another.
 """
 
 import fcntl

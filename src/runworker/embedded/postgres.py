@@ -162,7 +162,7 @@ def _initialize(home: DataDirectory, initdb: Path, *, account: Account, lock: in
 
 
 def _remove_stale_pid_file(data: Path) -> None:
-    """Remove what a killed server left, for PostgreSQL would not start if its pid belongs to another process by now.
+    """Remove a killed server's pid file: PostgreSQL does not start where the pid belongs to another process by now.
 
     The caller holds the server's lock, so no server of ours runs here; one started by other means is left alone.
     """

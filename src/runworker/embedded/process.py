@@ -32,7 +32,7 @@ _LAUNCHER: Final = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one server is run.
+    """Instructions to run one server.
 
     command: the command line for a port. probe: raises one of not_ready until the server on a port answers.
     stop_signal: what ends it cleanly, also sent by the kernel when the parent dies.
@@ -156,7 +156,7 @@ def _start_on(port: int, recipe: Recipe, account: Account, lock: int) -> Running
 
 
 def begin_log(log: Path) -> None:
-    """Put the previous start's log aside, so that what is reported is this start's."""
+    """Put the previous start's log aside, so that errors show this start's."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
 
@@ -196,7 +196,7 @@ def _wait_until_ready(server: RunningServer, recipe: Recipe) -> None:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at."""
+    """A port of this machine that no process listens at."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]

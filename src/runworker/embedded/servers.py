@@ -36,7 +36,7 @@ class EmbeddedServers:
 
     @property
     def urls(self) -> ServerUrls:
-        """Where the servers are. Raises ServerError unless they are started."""
+        """The URLs of the servers. Raises ServerError unless they are started."""
         if self._urls is None:
             raise ServerError("the embedded servers are not started; call start() or enter the with block first.")
         return self._urls

@@ -24,7 +24,7 @@ SERVER: Final = "valkey"
 LOGIN: Final = "default"
 CONNECT_SECONDS: Final = 5
 
-# Snapshots stay off: the append-only file keeps what is to be kept, and a failing snapshot would stop all writes.
+# Snapshots stay off: the append-only file keeps the data, and a failing snapshot would stop all writes.
 SETTINGS: Final = {
     "bind": HOST,
     "daemonize": "no",

@@ -170,7 +170,7 @@ class Snapshot:
     def _load_versions(self, needs: _Needs) -> None:
         flows = load_flows(self._connection, needs.approved)
         if flows:
-            # Two approvals of one flow come one after the other, so that the later one sees the version that it supersedes.
+            # Two approvals of one flow come one after the other: the later one sees the version that it supersedes.
             lock(self._connection, flows)
         versions = load_versions(
             self._connection,

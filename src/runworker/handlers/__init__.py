@@ -15,7 +15,7 @@ def handle(command: Command, facts: Facts) -> Outcome:
     """Judge one command against the facts.
 
     Returns the outcome. Raises Rejected where a rule says no and NotYet where the command comes before its turn.
-    Who asks is judged first: a stranger learns nothing of the plant's state.
+    The user's role is judged first: a stranger learns nothing of the plant's state.
     """
     role = facts.users.get(command.issued_by)
     if role is None:

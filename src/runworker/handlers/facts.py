@@ -1,4 +1,4 @@
-"""What a handler sees and gives back: small immutable objects, as loaded from the database.
+"""Facts and outcomes: the small immutable objects that a handler reads and returns.
 
 A handler never changes a fact. It returns the entities as they shall be, and the engine writes the difference. Runs and
 steps are named tuples: eleven steps come with every run of a batch, and a frozen dataclass takes three times as long.
@@ -88,7 +88,7 @@ class LotFact:
 
     @property
     def left_kg(self) -> Decimal:
-        """What can still be taken, in kilograms; nothing of a legacy lot that was never weighed."""
+        """Kilograms that can still be taken; none of a legacy lot that was never weighed."""
         return (self.weight_kg or Decimal(0)) - self.taken_kg
 
 
@@ -133,7 +133,7 @@ class VersionFact:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the plant may configure: the site of runs that name none, and how long finished runs are kept at hand."""
+    """Rules that the plant may configure: the site of runs that name none, and the retention of finished runs."""
 
     default_site_code: str
     retention: timedelta
@@ -141,7 +141,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a batch's handlers may know. now: when the batch began, UTC, by the database's clock.
+    """The facts that a batch's handlers may read. now: when the batch began, UTC, by the database's clock.
 
     plans: of the versions that runs are pinned to, where a command needs them. lots_of_run: ids of the lots of a run,
     for commands that look at all of them. unfinished_runs: how many are pinned to a version, where a command asks.
@@ -164,7 +164,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Entities as a command leaves them, new ones included, and what the verdict says besides."""
+    """Entities as a command leaves them, new ones included, and further fields of the verdict."""
 
     run: RunFact | None = None
     lots: tuple[LotFact, ...] = ()
@@ -175,6 +175,6 @@ class Outcome:
 
     @property
     def changed_ids(self) -> set[UUID]:
-        """Ids of everything that the command touched."""
+        """Ids of the run, lots and flow versions that the command changed."""
         ids = {lot.id for lot in self.lots} | {version.id for version in self.versions}
         return ids | {self.run.id} if self.run else ids

@@ -1,4 +1,4 @@
-"""What may be made of what: rules between a parent lot and its child."""
+"""Rules between a parent lot and its child."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def sku_of_child(child: LotFact, material: Sequence[LotFact]) -> str | None:
     """The child's SKU once it holds this material. Raises Rejected where SKUs would mix.
 
     material: its parents, and the child itself where it holds some already. A lot of a type with a SKU keeps to that.
-    A pallet has the SKU of what it holds, a shipment has one as long as all that it holds is of that one.
+    A pallet has the SKU of its material. A shipment has one as long as all its material is of that SKU.
     """
     found = {_sku(lot) for lot in material}
     skus = sorted(sku for sku in found if sku)

@@ -14,7 +14,7 @@ _CODE: Final = re.compile(r"(?P<prefix>[A-Z0-9]+)-(?P<day>\d{8})-(?P<site>[A-Z]{
 
 
 def code_prefix(lot_type: LotType) -> str:
-    """How codes of this type begin."""
+    """The beginning of codes of this type."""
     return "MIXLOT" if lot_type is LotType.MIX else str(lot_type)
 
 

@@ -98,7 +98,7 @@ def record_qc_decision(command: RecordQcDecision, facts: Facts) -> Outcome:
         reason = f"CCP: {temperature} °C is above the limit of {limit} °C of step {lot.step_index}; " + (
             f"decided {command.decision}" + (f": {command.notes}" if command.notes else "")
         )
-    # What leaves HOLD is a manager's to say, by resolve_hold and reject_lot, whatever quality control finds.
+    # Only a manager ends a HOLD, by resolve_hold or reject_lot, whatever quality control finds.
     _require_state(lot, target, STOPPABLE_LOTS if target is LotStatus.HOLD else {LotStatus.QUARANTINE})
     moved = replace(lot, status=target, temperature_c=temperature, status_reason=reason or lot.status_reason)
     record = QcFact(

@@ -137,7 +137,7 @@ def complete_run(command: CompleteRun, facts: Facts) -> Outcome:
 
 
 def abort_run(command: AbortRun, facts: Facts) -> Outcome:
-    """End the run; what is not finished becomes SKIPPED."""
+    """End the run; steps that are not finished become SKIPPED."""
     run = _moved(command.run_id, RunStatus.ABORTED, facts)
     steps = tuple(
         step if step.status is StepExecutionStatus.COMPLETED else step._replace(status=StepExecutionStatus.SKIPPED)

@@ -1,4 +1,4 @@
-"""Whose turn it is: what several use cases ask of a run before they do anything.
+"""Turns: checks that several use cases make of a run before they do anything.
 
 Turn before state: a command that comes too early waits whatever state the run is in, so that commands whose order the
 plan gives end the same in whatever order they arrive. A command whose turn it is, is judged at once.
@@ -13,7 +13,7 @@ from runworker.states import FINISHED_RUNS, RunStatus
 
 
 def operator_of(operator_id: UUID | None, issued_by: UUID, facts: Facts) -> UUID:
-    """Who does the work: the operator named, else whoever asked."""
+    """The operator who does the work: the one named, else the command's issuer."""
     if operator_id is not None and operator_id not in facts.users:
         raise Rejected(Code.UNKNOWN_USER, f"operator_id {operator_id} names no user")
     return operator_id or issued_by
@@ -65,7 +65,7 @@ def require_turn_to_advance(run: RunFact, target: int) -> None:
 
 
 def before_its_turn(run: RunFact, where: str, step_index: int) -> NotYet:
-    """What to raise for a command that has to wait until the run reaches a step."""
+    """The error for a command that has to wait until the run reaches a step."""
     return NotYet(
         f"run {run.id} is at step {run.current_step_index} and has to reach {where} first",
         waiting_for={"run_id": str(run.id), "current_step_index": step_index},
@@ -74,7 +74,7 @@ def before_its_turn(run: RunFact, where: str, step_index: int) -> NotYet:
 
 
 def require_running(run: RunFact) -> None:
-    """Refuse what a run on HOLD does not do."""
+    """Require that the run is not on HOLD."""
     if run.status is RunStatus.HOLD:
         raise Rejected(Code.RUN_ON_HOLD, f"run {run.id} is on HOLD: {run.status_reason or 'no reason recorded'}")
 

@@ -1,4 +1,4 @@
-"""What people bring into the database by hand: users, and flows as files.
+"""Imports: users, and flows as files, that people bring into the database by hand.
 
 Not hot, so each use case is a plain function over an ORM session whose transaction the caller owns.
 """

@@ -1,7 +1,7 @@
 """Flow files: JSON, either `{"name": ..., "description": ..., "graph": {...}}` or a bare graph as React Flow saves it.
 
-A file is either taken whole, character for character as JSON means it, or refused with every reason: what PostgreSQL's
-jsonb cannot hold (NUL characters, lone surrogates, NaN and infinities) is never replaced or dropped.
+A file is either taken whole, character for character as JSON means it, or refused with every reason: values that
+PostgreSQL's jsonb cannot hold (NUL characters, lone surrogates, NaN and infinities) are never replaced or dropped.
 """
 
 import json
@@ -17,7 +17,7 @@ from runworker.plan import PlanProblem
 
 MOST_BYTES: Final = 10_000_000
 DEEPEST: Final = 100
-"""Levels of objects and lists. A drawing has about ten; what reads it later must not run out of stack."""
+"""Levels of objects and lists. A drawing has about ten; code that reads it later must not run out of stack."""
 
 _WRAPPED: Final = frozenset({"name", "description", "graph"})
 _SHOWN_PROBLEMS: Final = 20
@@ -95,7 +95,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _unstorable(value: Any) -> list[PlanProblem]:
-    """Everything in a JSON value that jsonb cannot hold. A loop, because a hostile file must not exhaust the stack."""
+    """The parts of a JSON value that jsonb cannot hold. A loop, because a hostile file must not exhaust the stack."""
     problems: list[PlanProblem] = []
     open_ends: list[tuple[str, int, Any]] = [("", 0, value)]
     while open_ends and len(problems) < _SHOWN_PROBLEMS:

@@ -28,7 +28,7 @@ _ONE_IMPORT_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(:key)").bindpa
 
 @dataclass(frozen=True, slots=True)
 class ImportedFlow:
-    """Where an import went. superseded: number of the version that was in force before and is DEPRECATED now."""
+    """The version that an import wrote. superseded: number of the version before it, which is DEPRECATED now."""
 
     flow_definition_id: UUID
     flow_version_id: UUID
@@ -43,7 +43,7 @@ def import_flow(session: Session, file: FlowFile, *, email: str, publish: bool) 
     publish: take the version through REVIEW to PUBLISHED and deprecate the one it replaces. email: of the user who
     asks; publishing needs ADMIN or MANAGER, a DRAFT anybody but a VIEWER.
     Raises ImportRefused for a graph that is no plan, with every problem, and for a name that several flows share;
-    Rejected (UNKNOWN_USER, ROLE_NOT_ALLOWED) for who asks.
+    Rejected (UNKNOWN_USER, ROLE_NOT_ALLOWED) for the user.
     """
     user = find_user(session, email)
     require_role(user, MAY_PUBLISH if publish else MAY_DRAFT, "publishing a flow" if publish else "importing a flow")
@@ -71,7 +71,7 @@ def import_flow(session: Session, file: FlowFile, *, email: str, publish: bool) 
 def discard_draft(session: Session, version_id: UUID, *, email: str) -> int:
     """Delete a version that is still a DRAFT. Returns its number.
 
-    Raises Rejected: UNKNOWN_FLOW_VERSION, FLOW_VERSION_IMMUTABLE for one that is no DRAFT, and for who asks.
+    Raises Rejected: UNKNOWN_FLOW_VERSION, FLOW_VERSION_IMMUTABLE for one that is no DRAFT, and for the user.
     """
     require_role(find_user(session, email), MAY_DRAFT, "discarding a draft")
     version = session.scalars(select(FlowVersion).where(FlowVersion.id == version_id).with_for_update()).one_or_none()
@@ -126,7 +126,7 @@ def _publish(session: Session, version: FlowVersion, user: User) -> int | None:
 def _move(
     session: Session, version_id: UUID, source: FlowVersionStatus, target: FlowVersionStatus, **also: Any
 ) -> None:
-    """Move a version, from the state it is in as far as we know."""
+    """Move a version from `source` to `target`. Raises Rejected where it is no longer in `source`."""
     moved = session.execute(
         update(FlowVersion)
         .where(FlowVersion.id == version_id, FlowVersion.status == source)

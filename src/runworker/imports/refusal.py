@@ -7,7 +7,7 @@ from runworker.plan import PlanProblem
 
 
 class ImportRefused(RunworkerError):
-    """What was to be imported does not fit, and nothing was written. The text has a line for each problem."""
+    """The import does not fit, and nothing was written. The text has a line for each problem."""
 
     def __init__(self, message: str, problems: Sequence[PlanProblem] = ()) -> None:
         lines = [f"  {problem.where}: {problem.message} [{problem.code}]" for problem in problems]

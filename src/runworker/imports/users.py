@@ -1,4 +1,4 @@
-"""People who issue commands: adding one, and finding the one who asks."""
+"""Users who issue commands: adding one, finding one, and requiring a role."""
 
 import re
 from typing import Final
@@ -24,10 +24,10 @@ _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
 def add_user(session: Session, email: str, role: UserRole, full_name: str | None = None) -> UUID:
     """Add a user and return the id.
 
-    Raises ImportRefused for what is no e-mail address, for a name that cannot be kept, and for an address that
-    somebody has already, in whatever case it is written.
+    Raises ImportRefused for a text that is no e-mail address, for a name that cannot be kept, and for an address that
+    another user has, in whatever case it is written.
     """
-    _check_email(email)
+    _require_address(email)
     if full_name is not None and (not full_name.isprintable() or not 0 < len(full_name) <= LONGEST_NAME):
         raise ImportRefused(
             f"The name {full_name!a:.80} does not fit: expected 1 to {LONGEST_NAME} printable characters."
@@ -67,7 +67,7 @@ def require_role(user: User, allowed: frozenset[UserRole], what: str) -> None:
         )
 
 
-def _check_email(email: str) -> None:
+def _require_address(email: str) -> None:
     if len(email) > LONGEST_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise ImportRefused(
             f"{email!a:.80} is no e-mail address: expected name@host, no spaces, {LONGEST_EMAIL} characters at most."

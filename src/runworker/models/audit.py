@@ -15,7 +15,7 @@ class AuditEvent(Base):
 
     The steps of a run change together, so they make one event a statement: entity `run_step_executions`,
     entity_id the run, and objects keyed by step index. `command_key` and `actor` are NULL for a change by hand;
-    `db_user` always says who was connected.
+    `db_user` is the user of the connection in any case.
     """
 
     __tablename__ = "audit_events"

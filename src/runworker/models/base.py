@@ -1,4 +1,4 @@
-"""What every table shares: the metadata, its naming convention and the column types that recur."""
+"""The base of all tables: the metadata, its naming convention and the column types that recur."""
 
 from collections.abc import Iterable
 from datetime import datetime

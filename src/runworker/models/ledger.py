@@ -1,4 +1,4 @@
-"""The worker's own tables: what was asked, what could not be read, and the number counters."""
+"""The worker's own tables: the ledger of commands, dead letters, and counters of run and lot codes."""
 
 from datetime import date, datetime
 from typing import Any

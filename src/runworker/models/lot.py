@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Supplier(Base):
-    """Where RAW lots come from."""
+    """A supplier of RAW lots."""
 
     __tablename__ = "suppliers"
 
@@ -63,7 +63,7 @@ class Lot(Base):
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict, server_default=text("'{}'::jsonb"))
     created_at: Mapped[CreatedAt]
     status_reason: Mapped[str | None]
-    """Why the lot is as it is: notes of its last quality decision, resolution or reason."""
+    """The reason of the lot's state: notes of its last quality decision, resolution or reason."""
     command_key: Mapped[UUID | None]
     """The command that last changed this row; NULL when it was changed by hand."""
 
@@ -81,7 +81,7 @@ class Lot(Base):
 
 
 class LotGenealogy(Base):
-    """What went from a parent lot into a child lot, in kilograms."""
+    """Material that went from a parent lot into a child lot, in kilograms."""
 
     __tablename__ = "lot_genealogy"
     __table_args__ = (

@@ -113,7 +113,7 @@ class ProductionRun(Base):
     idempotency_key: Mapped[UUID | None]
     summary: Mapped[dict[str, Any] | None]
     status_reason: Mapped[str | None]
-    """Why the run is as it is: reason of the last hold, abort or roll-back, or resolution of the last resume."""
+    """The reason of the run's state: of the last hold, abort or roll-back, or the resolution of the last resume."""
     command_key: Mapped[UUID | None]
     """The command that last changed this row; NULL when it was changed by hand."""
 

@@ -1,6 +1,6 @@
 """The plan of a run: which steps it takes, read from the graph of its flow version.
 
-A graph is what React Flow saves, and anybody may have written it: any JSON value is answered with a plan or with every
+React Flow saves graphs, and anybody may have written one: any JSON value is answered with a plan or with every
 problem found, never with another error. Source: the domain reference, "Flow version graph". Where that leaves room,
 these decisions hold:
 

@@ -1,4 +1,4 @@
-"""From untrusted JSON to nodes and edges: what can be read is kept, what cannot is reported."""
+"""From untrusted JSON to nodes and edges: readable entries are kept, the others are reported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ LAST_STEP: Final = 10
 
 
 class NodeType(StrEnum):
-    """What a node of the drawing stands for."""
+    """The meaning of a node of the drawing."""
 
     START = "start"
     PROCESS = "process"
@@ -55,10 +55,10 @@ class Node:
 
 @dataclass(slots=True)
 class Graph:
-    """What could be read of a graph.
+    """The readable part of a graph.
 
     nodes: by id, in saved order. successors, predecessors: node ids by node id, one for each edge between known nodes.
-    complete: every entry of nodes and edges was read, so that what is missing is really missing.
+    complete: every entry of nodes and edges was read, so that a node that is missing is really missing.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Graph:
 
 
 def read_graph(raw: object) -> Graph:
-    """Read any JSON value as a graph. Never raises; what is wrong stands in `problems`."""
+    """Read any JSON value as a graph. Never raises; `problems` tells every fault."""
     graph = Graph()
     if not isinstance(raw, dict):
         graph.unreadable("graph", f'Expected an object {{"nodes": [...], "edges": [...]}}, not {described(raw)}.')

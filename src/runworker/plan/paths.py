@@ -6,7 +6,7 @@ from runworker.plan.graph import Graph, Node, NodeType
 from runworker.plan.problems import quoted
 
 _PASSABLE = {NodeType.QC_GATE, NodeType.BUFFER, NodeType.GROUP}
-"""What may lie between a step and the next."""
+"""Types of nodes that may lie between a step and the next."""
 
 
 def find_cycle(graph: Graph) -> list[str]:

@@ -1,4 +1,4 @@
-"""What can be wrong with a graph, and the one error that carries all of it."""
+"""Problems of a graph, and the one error that carries them all."""
 
 import json
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: no callback, chain, chord or group, and no receiver of a signal."""
+        """Whether the command is all there is to do: no callback, chain, chord or group, no receiver of a signal."""
         return not (
             any((self.embed or {}).values())
             or self.context.get("group")

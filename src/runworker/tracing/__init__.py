@@ -1,4 +1,4 @@
-"""Where material came from and where it went: genealogy, recall and mass balance. Reads only."""
+"""Tracing material back and forward: genealogy, recall and mass balance. Reads only."""
 
 from runworker.tracing.genealogy import Genealogy, NotFound, TracedLink, TracedLot
 from runworker.tracing.mass_balance import MassBalance, StepBalance, mass_balance

@@ -20,7 +20,7 @@ _NOTHING: Final = Decimal("0.00")
 
 
 class NotFound(RunworkerError):
-    """Nothing has the code or id that was asked for."""
+    """No lot or run has the code or id that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class TracedLot:
 
 @dataclass(frozen=True, slots=True)
 class TracedLink:
-    """All that went from a parent into a child, in kilograms; None where a legacy link does not say."""
+    """Material that went from a parent into a child, in kilograms; None where a legacy link does not say."""
 
     parent_id: UUID
     child_id: UUID

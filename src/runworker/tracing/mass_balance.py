@@ -22,7 +22,7 @@ _NOTHING: Final = Decimal("0.00")
 
 @dataclass(frozen=True, slots=True)
 class StepBalance:
-    """What one step did to the kilograms; all figures in kilograms. step_index: None for legacy lots without one.
+    """The balance of one step; all figures in kilograms. step_index: None for legacy lots without one.
 
     used_kg: taken from parents. made_kg: weight of the lots it made. gained_kg: by how much lots came out heavier than
     what they were made of. lost_kg: by how much lighter, and what was written off. Supplies of RAW lots are no gain.
@@ -63,7 +63,7 @@ class MassBalance:
 
     @property
     def error_kg(self) -> Decimal:
-        """What the balance is off by; exactly zero where nothing came from nowhere or went nowhere."""
+        """The balance's error; exactly zero where no kilogram came from nowhere or went nowhere."""
         return self.in_kg - self.out_kg - self.rejected_kg - self.left_kg - self.lost_kg + self.gained_kg
 
 

@@ -15,7 +15,7 @@ from runworker.tracing.trace import lot_asked_for, unknown_lot
 
 
 class Containing(StrEnum):
-    """How far a lot that contains the recalled one has come."""
+    """The progress of a lot that contains the recalled one."""
 
     SHIPMENT = "shipment"
     FINISHED_GOODS = "finished goods"
@@ -24,7 +24,7 @@ class Containing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """What a recall team has to know of one lot.
+    """The lots that a recall team has to know of.
 
     containing: lots with material of the recalled one in them, itself included, by kind. sources: suppliers' lots that
     the recalled one was made of. companions: suppliers' lots that were only later mixed with material of it.
@@ -43,13 +43,13 @@ class Recall:
 
     @property
     def suppliers(self) -> tuple[tuple[str, str], ...]:
-        """Code and name of whom to call: suppliers of the recalled lot's own raw material, then of the rest."""
+        """Code and name of suppliers to call: of the recalled lot's own raw material, then of the rest."""
         found = ((lot.supplier_code, lot.supplier_name) for lot in (*self.sources, *self.companions))
         return tuple(dict.fromkeys((code, name or "") for code, name in found if code))
 
 
 def recall(connection: Connection, code: str) -> Recall:
-    """Find all that contains the lot with this code, in one statement. Raises NotFound where no lot has it."""
+    """Find all lots that contain the lot with this code, in one statement. Raises NotFound where no lot has it."""
     found = read_genealogy(connection, _query(), code=code)
     root_id = next((lot.id for lot in found.lots.values() if lot.code == code), None)
     if root_id is None:
@@ -74,14 +74,14 @@ def _query() -> Select[Any]:
 
 
 def kind_of(lot: TracedLot) -> Containing:
-    """How far the lot has come."""
+    """The progress of a lot: in process, finished goods, or shipment."""
     if lot.lot_type is LotType.SHIP:
         return Containing.SHIPMENT
     return Containing.FINISHED_GOODS if lot.lot_type in FINISHED_GOODS_LOT_TYPES else Containing.IN_PROCESS
 
 
 def to_do(lot: TracedLot) -> str:
-    """What a recall team does about a lot that contains the recalled one."""
+    """The recall team's task with a lot that contains the recalled one."""
     if lot.lot_type is LotType.SHIP:
         if lot.status is LotStatus.REJECTED:
             return "Rejected: make sure that it did not leave"

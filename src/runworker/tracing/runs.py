@@ -1,4 +1,4 @@
-"""A run's lots, their neighbours in other runs, and what the run's kilograms came to."""
+"""A run's lots, their neighbours in other runs, and the run's mass balance."""
 
 import re
 from functools import cache

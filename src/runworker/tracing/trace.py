@@ -1,4 +1,4 @@
-"""The trace of one lot: all that it was made of, and all that was made of it."""
+"""The trace of one lot: its ancestors and its descendants."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ from runworker.tracing.genealogy import (
 
 
 class Direction(StrEnum):
-    """Which way a trace goes."""
+    """The direction of a trace."""
 
     BACK = "back"  # to parents: what it was made of
     FORWARD = "forward"  # to children: what was made of it
@@ -30,7 +30,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What can be reached from a lot, `depth` links away at most; without a depth, all of it."""
+    """The lots that can be reached from a lot, `depth` links away at most; without a depth, all of them."""
 
     root_id: UUID
     direction: Direction
@@ -69,7 +69,7 @@ def _query(direction: Direction, *, limited: bool) -> Select[Any]:
 
 
 def lot_asked_for() -> Select[UUID, int]:
-    """Where a walk begins: the lot with `code`, at level 0."""
+    """The start of a walk: the lot with `code`, at level 0."""
     return select(Lot.id.label("lot_id"), literal(0).label("level")).where(Lot.lot_code == bindparam("code"))
 
 

@@ -6,5 +6,5 @@ from runworker.upkeep.queued import take_queued
 
 
 def sweep(engine: Engine) -> int:
-    """Take in what upstreams put into the ledger themselves, and expire what waited too long. Returns how many."""
+    """Take in commands that upstreams put into the ledger, and expire overdue ones. Returns how many it judged."""
     return take_queued(engine) + expire_overdue(engine)

@@ -29,8 +29,8 @@ _ARCHIVE: Final = (
 def archive_finished_runs(database: Engine, retention: timedelta) -> int:
     """Archive the finished runs that ended longest ago. Returns how many; fewer than CHUNK when none are left.
 
-    No command asks for it, so that its audit events name the database user only. Runs that somebody works on are left
-    for the next round.
+    No command asks for it, so that its audit events name the database user only. Runs that are locked are left for the
+    next round.
     """
     with database.begin() as connection:
         return connection.execute(_ARCHIVE, {"retention": retention}).rowcount

@@ -10,7 +10,7 @@ CHUNK: Final = 100
 
 
 def expire_overdue(engine: Engine) -> int:
-    """Judge the WAITING commands that are overdue for longest once more: what still waits becomes EXPIRED.
+    """Judge the WAITING commands that are overdue for longest once more: those that still wait become EXPIRED.
 
     Returns how many were judged. Raises Unavailable.
     """

@@ -16,8 +16,8 @@ _PRUNE: Final = text("SELECT prune_commands(:older_than, :most)").bindparams(
 def prune_commands(database: Engine, retention: timedelta) -> int:
     """Forget the commands decided longest ago. Returns how many; fewer than CHUNK when none are left.
 
-    Commands of a run that is not ARCHIVED stay, and so do those that somebody works on. The function in the database
-    refuses a retention below 24 hours, and does the deleting: nobody but the tables' owner has the right to.
+    Commands of a run that is not ARCHIVED stay, and so do commands that are locked. The function in the database
+    refuses a retention below 24 hours, and does the deleting: only the tables' owner has the right to.
     """
     with database.begin() as connection:
         pruned: int = connection.execute(_PRUNE, {"older_than": retention, "most": CHUNK}).scalar_one()

@@ -2,10 +2,10 @@
 
 The hash of a seal is taken over the hash of the seal before it (32 zero bytes for the first), a line that describes
 the seal, and one line an event, in id order, each ended by a newline. Lines are JSON arrays as PostgreSQL prints jsonb;
-what an event holds is the text of its jsonb, so that not even a digit behind a point can change unseen.
+they have an event's contents as the text of its jsonb, so that not even a digit behind a point can change unseen.
 
-What the chain cannot tell is that its end was cut off together with the events under it: keep `Verification.head`
-somewhere else to see that as well.
+The chain cannot tell that its end was cut off together with the events under it: keep `Verification.head` somewhere
+else to see that as well.
 """
 
 import hashlib
@@ -132,7 +132,7 @@ class BrokenSeal:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What recomputing the chain came to.
+    """The result of recomputing the chain.
 
     seals, events: how many hold, up to the first broken one. unsealed: events that no seal covers yet.
     head: hash of the last seal that holds; None where there is none.
@@ -187,7 +187,7 @@ def _settled(database: Engine, patience: float) -> int | None:
     """An event id up to which no transaction can add an event any more; None where there is none yet.
 
     Ids are given out before their transactions commit: an event may appear below one that is long there. So the
-    highest id is read first, then a transaction id is drawn, and every older transaction waited for; whoever took an
+    highest id is read first, then a transaction id is drawn, and every older transaction waited for: each that took an
     id below the highest is among them.
     """
     with database.begin() as connection:
@@ -221,7 +221,7 @@ def _hash(previous: bytes, description: tuple[Any, ...], lines: Sequence[Row[int
 
 
 def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id: int) -> str | None:
-    """What is wrong with a seal, given the hash and the last event of the seal before it; None where it holds."""
+    """The fault of a seal, given the hash and the last event of the seal before it; None where it holds."""
     if row.previous_sha256 != previous:
         return "it does not follow the seal before it; that one, or this one, was changed, removed or added"
     if row.last_event_id <= last_event_id:

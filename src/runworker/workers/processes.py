@@ -64,7 +64,7 @@ class WorkerProcess:
         return self._process.poll()
 
     def heard(self) -> bool:
-        """What the descriptor has to say: True for ready, False for ended. Waits for either."""
+        """Wait for the descriptor: True when the worker is ready, False when it has ended."""
         return bool(os.read(self.told, 1))
 
     def send(self, number: signal.Signals) -> None:
