@@ -13,7 +13,7 @@ _RANDOM: Final = ~(0xF << 76 | 0b11 << 62)
 def new_id() -> UUID:
     """A UUID of version 7: milliseconds since 1970 in its first 48 bits, 74 random bits behind them (RFC 9562, 5.7).
 
-    What is made one after the other lies side by side in an index, however large that is.
+    Ids that are made one after the other lie side by side in an index, however large that is.
     """
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=milliseconds << 80 | secrets.randbits(80) & _RANDOM | _VERSION | _VARIANT)

@@ -42,8 +42,8 @@ def find_letter(session: Session, letter_id: int) -> DeadLetter:
 def replay(database: Engine, settings: Settings, letter_id: int, *, email: str) -> Command:
     """Send a letter's command to the workers' queue again, and note who did it and when. Returns the command.
 
-    It keeps its idempotency key: what took effect before has no second effect. email: of an ADMIN or MANAGER.
-    Raises NotReplayable, Rejected (UNKNOWN_USER, ROLE_NOT_ALLOWED) for who asks, and Unavailable where the broker does
+    It keeps its idempotency key: a command that took effect has no second effect. email: of an ADMIN or MANAGER.
+    Raises NotReplayable, Rejected (UNKNOWN_USER, ROLE_NOT_ALLOWED) for the user, and Unavailable where the broker does
     not take the message.
     """
     with Session(database) as session:
@@ -97,7 +97,7 @@ def _arguments(letter: DeadLetter) -> tuple[list[Any], Mapping[str, Any]]:
 
 
 def _send(command: Command, settings: Settings) -> None:
-    """Put a command into the workers' queue, once and without waiting for what becomes of it."""
+    """Put a command into the workers' queue, once and without waiting for its verdict."""
     if settings.broker_url is None:
         raise ConfigurationError(
             "No broker to send to: set RUNWORKER_BROKER_URL, or start embedded servers with `runworker up`."

@@ -10,7 +10,7 @@ from runworker.errors import ConfigurationError
 def resolved(settings: Settings) -> Settings:
     """`settings`, with the URLs they leave open taken from the running embedded servers.
 
-    Servers that a setting names are never looked for. Where none run, what is open stays open, and who needs it says
+    Servers that a setting names are never looked for. Where none run, the URLs stay open, and code that needs one says
     so. Raises ServerError when servers are there and do not answer.
     """
     if not lacks_servers(settings):

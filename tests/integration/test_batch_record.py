@@ -127,7 +127,7 @@ def test_a_record_has_every_command_and_verdict(plant: Plant, read: Callable[...
     assert (refused.command, refused.code) == ("advance_step", "QC_PENDING")
     assert refused.message == "2 lots of step 1 wait for quality control"
     assert {decision.lot_code for decision in record.decisions} == {lot.code for lot in record.genealogy.lots.values()}
-    assert [decision.temperature_c for decision in record.decisions if decision.too_warm] == [
+    assert [decision.temperature_c for decision in record.decisions if decision.is_too_warm] == [
         Decimal("6.4"),
         Decimal("-11.5"),
     ]

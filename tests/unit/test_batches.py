@@ -55,7 +55,7 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
     pool = SimpleNamespace(num_processes=1, apply_async=apply_async)
     batches = Batches(SimpleNamespace(hub=hub, pool=pool), 100, send_alone=lambda _request: None)
     batches.join(request)
-    # Something else of the same turn takes longer than the moment after which the loop was to come round.
+    # Something else in the same tick takes longer than the moment after which the next tick was due.
     hub.call_later(0, time.sleep, 0.01)
     loop = hub.create_loop()
     next(loop)

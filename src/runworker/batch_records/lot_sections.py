@@ -118,7 +118,7 @@ def _decision(decision: DecisionRecord, record: RunRecord) -> tuple[Content, ...
         state(decision.decision),
         None if decision.temperature_c is None else str(decision.temperature_c),
         None if decision.limit_c is None else f"≤ {decision.limit_c}",
-        tag("strong", "ABOVE THE LIMIT: put on hold") if decision.too_warm else within,
+        tag("strong", "ABOVE THE LIMIT: put on hold") if decision.is_too_warm else within,
         decision.notes,
         decision.gate,
         person(decision.operator_id, record.people),

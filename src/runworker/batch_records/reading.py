@@ -98,7 +98,7 @@ def _labels(graph: Any) -> Mapping[int, Mapping[str, str]]:
 
 
 def _texts(by_language: Any) -> Mapping[str, str]:
-    """A text in several languages as other systems write it; what is not one is left out."""
+    """A text in several languages as other systems write it; values that are no text are left out."""
     if not isinstance(by_language, Mapping):
         return {}
     return {str(language): text for language, text in by_language.items() if isinstance(text, str)}

@@ -61,7 +61,7 @@ class DecisionRecord:
     signature: str | None
 
     @property
-    def too_warm(self) -> bool:
+    def is_too_warm(self) -> bool:
         """Whether the temperature was above the limit, which puts a lot on HOLD whatever was decided."""
         return self.limit_c is not None and self.temperature_c is not None and self.temperature_c > self.limit_c
 

@@ -1,7 +1,7 @@
 """The directory of the embedded servers' data, and its layout.
 
 DIRECTORY/                0700; 0711 under root, whose servers run as another user
-├── starting.lock         held while somebody starts servers here
+├── starting.lock         held while a process starts servers here
 ├── servers.json          0600, URLs and pids of the running servers; gone when they were stopped
 ├── postgres.lock         held by the running server, and so for valkey
 ├── postgres.passwords    0600, generated once

@@ -22,8 +22,8 @@ class EmbeddedServers:
     with EmbeddedServers() as servers:
         servers.urls.database_url
 
-    Where servers already run in the directory they are used, not started again, and whoever started them ends them:
-    `owned` tells. Our own servers end with the block and, should this process die in any way, with it.
+    Where servers already run in the directory they are used, not started again, and the process that started them ends
+    them: `owned` tells. Our own servers end with the block and, should this process die in any way, with it.
     Must be started from the main thread. durable: see start_postgres and start_valkey.
     """
 

@@ -2,8 +2,8 @@
 
     in + gained = out + rejected + left + lost
 
-Each side is added up on its own: what came in by the weights of RAW lots, what a lot was made of by the links to its
-parents, what is left by the links to its children. So the difference, `error_kg`, is not zero by construction: a lot
+Each side is added up on its own: the kilograms that came in by the weights of RAW lots, a lot's material by the links
+to its parents, its rest by the links to its children. So the difference, `error_kg`, is not zero by construction: a lot
 of which more was taken than it weighed, and a RAW lot with parents, show in it.
 """
 

@@ -1,6 +1,6 @@
 """A Redis transport for kombu that loses nothing: `runworker-redis://`, `runworker-rediss://`, `runworker-sentinel://`.
 
-Same keys and formats as kombu's own, any Celery client or worker beside it. What differs, and why:
+Same keys and formats as kombu's own, any Celery client or worker beside it. The differences, and the reasons for them:
 docs/decisions/reliable-transport.md.
 """
 
