@@ -1,4 +1,4 @@
-"""Every pool works through whole lives, and a worker that is told to stop loses none of its unacked messages."""
+"""Every pool works through whole lives, and a worker that is told to stop loses nothing of what it has in hand."""
 
 import random
 import signal
@@ -43,10 +43,10 @@ def test_a_worker_told_to_stop_finishes_what_it_does_and_gives_back_the_rest(cre
         in_work = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
         wait_until_in_work(crew)
         sent(crew, messages)
-        if pool is SOLO:  # it is one process: while it works it fetches nothing
+        if pool is SOLO:  # it is one process: while it works it takes nothing in hand
             assert crew.queued() == len(messages)
         else:
-            eventually(lambda: crew.held() > 2, "unacked messages")
+            eventually(lambda: crew.held() > 2, "messages in hand")
         worker.send(signal.SIGTERM)
     worker.wait(STOP_SECONDS)
     assert worker.exit_code == 0
