@@ -126,12 +126,12 @@ def test_sealing_goes_on_as_soon_as_the_transaction_ends(database: Engine) -> No
 def test_a_transaction_that_only_began_later_is_not_waited_for(database: Engine) -> None:
     with database.begin() as connection:
         add_events(connection, 2)
-    drawn = sealing._settled(database, 1.0)
+    drawn = sealing._last_settled_id(database, 1.0)
     with database.connect() as later:
         add_events(later)
-        assert sealing._settled(database, 0.2) is None, "its event has an id, and is not there to be seen"
+        assert sealing._last_settled_id(database, 0.2) is None, "its event has an id, and is not there to be seen"
         later.rollback()
-    assert sealing._settled(database, 1.0) == drawn
+    assert sealing._last_settled_id(database, 1.0) == drawn
 
 
 def test_sealers_at_once_do_not_fork_the_chain(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def read_commands(
 
 def _line(row: Row[Any], codes: Mapping[UUID, str]) -> CommandLine:
     verdict = row.verdict or {}
-    fields = {name: _told(value, codes) for name, value in row.payload.items() if name not in TOLD_ELSEWHERE}
+    fields = {name: _as_text(value, codes) for name, value in row.payload.items() if name not in TOLD_ELSEWHERE}
     about = codes.get(row.lot_id, str(row.lot_id)) if row.lot_id else THE_RUN
     return CommandLine(
         key=row.idempotency_key,
@@ -61,12 +61,12 @@ def _line(row: Row[Any], codes: Mapping[UUID, str]) -> CommandLine:
     )
 
 
-def _told(value: Any, codes: Mapping[UUID, str]) -> str:
+def _as_text(value: Any, codes: Mapping[UUID, str]) -> str:
     """A field's value as a person reads it: lots by their codes."""
     if isinstance(value, list):
-        return "; ".join(_told(each, codes) for each in value)
+        return "; ".join(_as_text(each, codes) for each in value)
     if isinstance(value, dict):
-        return " ".join(_told(each, codes) for each in value.values())
+        return " ".join(_as_text(each, codes) for each in value.values())
     return _with_codes(str(value), codes) or ""
 
 

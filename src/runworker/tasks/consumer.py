@@ -84,7 +84,7 @@ class Consumer(StockConsumer):
         return handle_if_readable
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """Keep a message whose envelope or body is not JSON, of a type that is not accepted, or no task message."""
+        """Keep a message whose envelope or body cannot be read, or that is no task message."""
         error = exc.message if isinstance(exc, InvalidMessage) else f"{type(exc).__name__}: {exc}"
         self._keep(message, Code.MALFORMED_MESSAGE, error)
 

@@ -106,7 +106,7 @@ def walked(name: str, start: Select[UUID, int], *, back: bool, depth: Any = None
     """
     here, there = _ends(back)
     reached = start.cte(name, recursive=True)
-    ahead = _looked_up(select(there.label("lot_id")).where(here == reached.c.lot_id))
+    ahead = _lateral(select(there.label("lot_id")).where(here == reached.c.lot_id))
     step = select(ahead.c.lot_id, reached.c.level + (0 if depth is None else 1)).join_from(reached, ahead, true())
     return reached.union(step if depth is None else step.where(reached.c.level < depth))
 
@@ -114,7 +114,7 @@ def walked(name: str, start: Select[UUID, int], *, back: bool, depth: Any = None
 def links_of(reached: FromClause, *, back: bool) -> Select[Any]:
     """Links (parent_id, child_id, kg) from lots of `reached`, none of them twice, to their parents or children."""
     here, _ = _ends(back)
-    beside = _looked_up(
+    beside = _lateral(
         select(
             LINKS.c.parent_lot_id.label("parent_id"),
             LINKS.c.child_lot_id.label("child_id"),
@@ -128,7 +128,7 @@ def links_of(reached: FromClause, *, back: bool) -> Select[Any]:
 
 def genealogy_query(reached: FromClause, links: FromClause) -> Select[Any]:
     """The statement that reads lots (reached.lot_id, no id twice) and links (parent_id, child_id, kg), a row a lot."""
-    lot = _looked_up(select(Lot.__table__).where(Lot.id == reached.c.lot_id))
+    lot = _lateral(select(Lot.__table__).where(Lot.id == reached.c.lot_id))
     made_of = (
         select(
             links.c.child_id,
@@ -168,7 +168,7 @@ def _ends(back: bool) -> tuple[Any, Any]:
     return ends if back else ends[::-1]
 
 
-def _looked_up(rows: Select[Any]) -> FromClause:
+def _lateral(rows: Select[Any]) -> FromClause:
     """Rows looked up for each row beside them, by index.
 
     OFFSET 0 keeps the planner from joining the tables whole, which it does where it thinks that a walk finds a good

@@ -151,7 +151,7 @@ def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
     Waits up to `patience` seconds for the transactions that may still add events among them, and seals nothing when
     one takes longer: the next call will. Two callers at once take turns. Raises SQLAlchemy's errors.
     """
-    horizon = _settled(database, patience)
+    horizon = _last_settled_id(database, patience)
     if horizon is None:
         return 0
     with database.begin() as connection:
@@ -183,7 +183,7 @@ def verify(database: Engine) -> Verification:
         )
 
 
-def _settled(database: Engine, patience: float) -> int | None:
+def _last_settled_id(database: Engine, patience: float) -> int | None:
     """An event id up to which no transaction can add an event any more; None where there is none yet.
 
     Ids are given out before their transactions commit: an event may appear below one that is long there. So the
