@@ -1,6 +1,6 @@
-"""What commands work with, imported when a command that works with it is run.
+"""Modules that commands work with, imported when a command that works with them is run.
 
-`runworker --help`, and `--help` of every command, import none of it. A command's module imports only what its options
+`runworker --help`, and `--help` of every command, import none of them. A command's module imports only what its options
 need, and asks for all else here: `on_demand.imports.add_user(...)`.
 """
 

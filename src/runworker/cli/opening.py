@@ -1,4 +1,4 @@
-"""What most commands begin with: settings, logs, and the servers that they name."""
+"""The beginning of most commands: settings, logs, and the servers that they name."""
 
 from runworker.config import Settings
 from runworker.logs import configure_logging

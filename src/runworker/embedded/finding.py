@@ -14,7 +14,7 @@ from runworker.embedded.directories import DataDirectory, default_directory, sto
 
 @dataclass(frozen=True)
 class ServerUrls:
-    """Where the servers are. The URLs carry passwords and stay out of repr.
+    """The URLs of the servers. They carry passwords and stay out of repr.
 
     admin_database_url: as superuser, for migrations. database_url: as the worker's login, which owns nothing.
     """
@@ -39,7 +39,7 @@ def find_running(directory: Path | None = None) -> ServerUrls | None:
 
 
 def read_record(record: Path) -> dict[str, Any] | None:
-    """What is recorded of running servers, None where nothing is."""
+    """The record of running servers, None where there is none."""
     try:
         found: dict[str, Any] = json.loads(record.read_text("utf-8"))
     except FileNotFoundError:

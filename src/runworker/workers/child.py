@@ -1,4 +1,4 @@
-"""One Celery worker, tied to whoever started it. Run as a module, by `processes`.
+"""One Celery worker, tied to the process that started it. Run as a module, by `processes`.
 
 Arguments: pid of the process that owns this worker, the file descriptor on which to tell it, then Celery's options for
 a worker. One byte goes over the descriptor when the worker takes messages; its closing, by the kernel if need be, says
