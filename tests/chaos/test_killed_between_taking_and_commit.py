@@ -29,17 +29,17 @@ AT_ONCE = 6
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180 + 15 * KILLS)]
 
 
-class Nursery:
-    """Workers, quick to come."""
+class ForkServer:
+    """Starts workers fast, as forks of a process that has imported all that they need."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._born = 0
+        self._forked = 0
 
     @contextmanager
-    def open(self) -> Iterator["Nursery"]:
+    def open(self) -> Iterator["ForkServer"]:
         crew = self._site.crew
-        command = [sys.executable, "-m", "tests.chaos.nursery"]
+        command = [sys.executable, "-m", "tests.chaos.fork_server"]
         with (
             crew.log.open("ab") as log,
             subprocess.Popen(
@@ -51,12 +51,12 @@ class Nursery:
             finally:
                 self._process.kill()
 
-    def bear(self) -> int:
-        """Begin a worker; its pid."""
+    def fork(self) -> int:
+        """Start a worker; its pid."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._born += 1
-        self._process.stdin.write(f"worker{self._born}\n".encode())
+        self._forked += 1
+        self._process.stdin.write(f"worker{self._forked}\n".encode())
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -81,8 +81,8 @@ def test_no_message_is_lost_and_none_applied_twice(site: Site) -> None:
     print(f"seed {seed}")  # noqa: T201 - pytest shows it with a failure only
     sent: list[str] = []
     deaths: list[tuple[float, list[str]]] = []  # when, and what had been taken and not decided
-    with Nursery(site).open() as nursery:
-        workers = [nursery.bear() for _ in range(WORKERS)]
+    with ForkServer(site).open() as server:
+        workers = [server.fork() for _ in range(WORKERS)]
         for number in range(1, KILLS + 1):
             commands = [site.plant.fields("start_run") for _ in range(AT_ONCE)]
             keys = [fields["idempotency_key"] for fields in commands]
@@ -101,7 +101,7 @@ def test_no_message_is_lost_and_none_applied_twice(site: Site) -> None:
                 for worker in dead:
                     os.kill(worker, signal.SIGKILL)
                 deaths.append((time.time(), sorted(set(keys) - decided(site, keys).keys())))
-            workers = [worker for worker in workers if worker not in dead] + [nursery.bear() for _ in dead]
+            workers = [worker for worker in workers if worker not in dead] + [server.fork() for _ in dead]
             if number % SERVER_DIES_EVERY == 0:
                 site.start_valkey()
         for key in sent:

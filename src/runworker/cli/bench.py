@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from runworker.cli.opening import read_settings
+from runworker.cli.progress import Progress
 from runworker.cli.reporting import show, tell
-from runworker.demo import Ending, Progress
+from runworker.cli.signal_guard import SignalGuard
 from runworker.embedded import temporary_directory
 from runworker.errors import ConfigurationError
 
@@ -30,8 +31,8 @@ def bench(
     checkout = _checkout()
     program = importlib.import_module("benchmarks.program")
     given = read_settings()
-    with Ending(), temporary_directory() as directory, Progress(bars=not as_json) as progress:
-        outcome = program.perform(given, directory, progress, quick=quick, only=only or [])
+    with SignalGuard(), temporary_directory() as directory, Progress(bars=not as_json) as progress:
+        outcome = program.run_benchmark(given, directory, progress, quick=quick, only=only or [])
     for failure in outcome.failures:
         tell(f"not as it has to be: {failure}")
     if not quick:

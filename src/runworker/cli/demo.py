@@ -5,12 +5,18 @@ import time
 from typing import Annotated
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from runworker.cli.opening import owner_database, read_settings
+from runworker.cli.progress import Progress
 from runworker.cli.reporting import show, tell
-from runworker.demo import DayOrder, Ending, Order, Progress, Report, Surroundings, perform, perform_day
+from runworker.cli.signal_guard import SignalGuard
 from runworker.embedded import temporary_directory
 from runworker.servers import ready_servers
+from runworker.simulation import WHOLE_DAY, DemoContext, DemoRequest, Report, run_demo
 
 RUNS = 20
 SHOWN_VIOLATIONS = 50
@@ -47,17 +53,14 @@ def demo(
     seed = secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed
     tell(f"the seed is {seed}; repeat this plan with --seed {seed}")
     with (
-        Ending() as ending,
+        SignalGuard() as signals,
         temporary_directory() as directory,
         ready_servers(given.model_copy(update={"data_dir": directory})) as (settings, _),
         owner_database(settings) as database,
         Progress(bars=not as_json) as progress,
     ):
-        surroundings = Surroundings(settings, database, directory / "workers.log", progress, ending, began)
-        if day:
-            report = perform_day(DayOrder(workers, seed), surroundings)
-        else:
-            report = perform(Order(runs or RUNS, workers, seed), surroundings)
+        on = DemoContext(settings, database, directory / "workers.log", progress, signals.check, began)
+        report = run_demo(DemoRequest(WHOLE_DAY if day else runs or RUNS, workers, seed), on)
     _say(report, as_json=as_json)
     if report.violations:
         raise typer.Exit(1)
@@ -69,6 +72,18 @@ def _say(report: Report, *, as_json: bool) -> None:
     if (more := len(report.violations) - SHOWN_VIOLATIONS) > 0:
         tell(f"and {more} violations more")
     if as_json:
-        show(report.as_dict(), as_json=True)
+        show(report.figures, as_json=True)
     else:
-        report.print()
+        print_tables(report)
+
+
+def print_tables(report: Report) -> None:
+    """Write the claims and the figures to stdout, as tables for people."""
+    claims = Table("What was read back", Column("Violations", justify="right"), box=box.SIMPLE_HEAD)
+    for check in report.checks:
+        style = "red" if check.violations else "green"
+        claims.add_row(check.claim, Text(str(len(check.violations)), style=style))
+    figures = Table("What happened", Column(justify="right"), box=box.SIMPLE_HEAD)
+    for name, value in report.figures.items():
+        figures.add_row(name.replace("_", " ").capitalize(), f"{value}")
+    Console().print(claims, figures)
