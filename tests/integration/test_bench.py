@@ -44,7 +44,7 @@ def settings(servers: ServerUrls, broker_url: str) -> Settings:
 
 
 @pytest.mark.timeout(280)
-def test_two_contenders_side_by_side(settings: Settings, tmp_path: Path) -> None:
+def test_two_candidates_side_by_side(settings: Settings, tmp_path: Path) -> None:
     assert settings.broker_url is not None
     display = Display()
     result = program.run_benchmark(

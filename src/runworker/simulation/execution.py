@@ -119,11 +119,12 @@ class Execution:
         show("messages sent", len(self._sent), progress.messages)
         show("commands decided", progress.decided, progress.commands)
         show("messages counted", progress.counted, progress.messages)
-        if not self._kills and progress.decided * 2 >= progress.commands:
-            self._kill_one(running)
+        self._disturb(running)
 
-    def _kill_one(self, running: WorkerProcesses) -> None:
-        """Kill a worker in the middle of its work and start another in its place."""
+    def _disturb(self, running: WorkerProcesses) -> None:
+        """Kill a worker in the middle of its work, once half is decided, and start another in its place."""
+        if self._kills or self._progress.decided * 2 < self._progress.commands:
+            return
         killed = running.kill_one()
         if killed.exit_code != -signal.SIGKILL:
             raise ServerError(f"the worker {killed.name} ended by itself, with exit code {killed.exit_code}.")

@@ -132,7 +132,7 @@ def _parents(state: DatabaseState) -> Mapping[UUID, list[UUID]]:
     return parents
 
 
-LOT_CHECKS: Final[Mapping[str, Finder]] = {
+LOT_CHECKS: Final[Mapping[str, Finder[Expectation]]] = {
     "Every lot is there, as it was registered and where it has to be": _lots,
     "Lots are made of what they had to be, none of itself": _links,
     "No lot mixes 15 and 30 but shipments": _purity,

@@ -17,7 +17,7 @@ from uuid import UUID
 from runworker.models import ProductionRun, RunStepExecution
 from runworker.plan import SKIPPED_NODE_ID, StepPlan
 from runworker.simulation.database_state import DatabaseState, Row, RunRow, StepRow
-from runworker.simulation.scenario import SITE, BuiltScenario, ExpectedVerdict, PlannedRun
+from runworker.simulation.scenario import BuiltScenario, ExpectedVerdict, PlannedRun
 from runworker.states import RunStatus, StepExecutionStatus
 
 RUN_CODE: Final = re.compile(r"RUN-(\d{8})-([A-Z]{4})-\d{4,}")
@@ -42,8 +42,9 @@ class Expectation:
     kills: int = 0
 
 
-Finder = Callable[[Expectation, DatabaseState], Iterator[str]]
-"""Names all that speaks against one sentence."""
+Wanted = TypeVar("Wanted")
+Finder = Callable[[Wanted, DatabaseState], Iterator[str]]
+"""Names all that speaks against one sentence of what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Check:
     violations: tuple[str, ...]
 
 
-def prove(finders: Mapping[str, Finder], wanted: Expectation, state: DatabaseState) -> list[Check]:
+def prove(finders: Mapping[str, Finder[Wanted]], wanted: Wanted, state: DatabaseState) -> list[Check]:
     """Hold every sentence against the state."""
     return [Check(sentence, tuple(find(wanted, state))) for sentence, find in finders.items()]
 
@@ -186,18 +187,18 @@ def _dead_letters(_wanted: Expectation, state: DatabaseState) -> Iterator[str]:
 
 
 def _codes(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
-    ours = {run.run_id for run in wanted.scenario.runs}
-    rows = [row for row in state.runs if row.id in ours]
+    sites = {run.run_id: run.commands[0].command.payload.get("site_code") for run in wanted.scenario.runs}
+    rows = [row for row in state.runs if row.id in sites]
     for row in rows:
-        match = RUN_CODE.fullmatch(row.run_code)
-        if match is None or match.groups() != (f"{row.started_at:%Y%m%d}", SITE):
-            yield f"run {row.id} has the code {row.run_code!a}; expected RUN-{row.started_at:%Y%m%d}-{SITE}-####"
+        match, day, site = RUN_CODE.fullmatch(row.run_code), f"{row.started_at:%Y%m%d}", sites[row.id]
+        if match is None or match.groups() != (day, site):
+            yield f"run {row.id} has the code {row.run_code!a}; expected RUN-{day}-{site}-####"
     for code, times in Counter(row.run_code for row in rows).items():
         if times > 1:
             yield f"{times} runs share the code {code!a}"
 
 
-RUN_CHECKS: Final[Mapping[str, Finder]] = {
+RUN_CHECKS: Final[Mapping[str, Finder[Expectation]]] = {
     "Every run is where it has to be": _ends,
     "Steps are gapless and in order, what an abort left is SKIPPED": _steps,
     "Runs stay pinned to their version": _pins,

@@ -34,12 +34,13 @@ RUN_IS_OVER: Final = ExpectedVerdict(CommandStatus.REJECTED, code=Code.RUN_NOT_R
 
 
 class RunBuilder:
-    """Writes one run into a scenario, from its start on. after: keys of commands that the start is tied to.
+    """Writes one run into a scenario, from its start on.
 
-    step: where the run would be if nothing had ended it.
+    after: keys of commands that the start is tied to. start: what else it says. step: where the run would be if
+    nothing had ended it.
     """
 
-    def __init__(self, scenario: ScenarioBuilder, flow: VersionPlan, after: Iterable[UUID] = ()) -> None:
+    def __init__(self, scenario: ScenarioBuilder, flow: VersionPlan, after: Iterable[UUID] = (), **start: Any) -> None:
         self.scenario = scenario
         self.flow = flow
         self.step = flow.plan.first
@@ -52,7 +53,7 @@ class RunBuilder:
         # Commands of this step, and the one that what is registered at it is tied to where the plan does not say.
         self._here: set[UUID] = set()
         self._entry: tuple[UUID, ...] = ()
-        fields: dict[str, Any] = {"flow_version_id": flow.version_id, "site_code": SITE}
+        fields: dict[str, Any] = {"flow_version_id": flow.version_id, "site_code": SITE, **start}
         self.started_by = self._last_move = self._move("start_run", RunStatus.RUNNING, after, **fields)
         self._open = {}
 
@@ -118,7 +119,10 @@ class RunBuilder:
         lot_id = uuid5(self.scenario.data.series, f"{self._place} lot {len(self._commands)}")
         supplier_id = self.scenario.data.suppliers[supplier] if supplier else None
         fields = self.registration(lot_type, kg, taken, lot_id=lot_id, supplier_id=supplier_id, temperature_c=celsius)
-        tied = [*self._entry, *self._releases(taken)]
+        parents = [self.scenario.lots[parent] for parent in taken]
+        # Parents of earlier steps of this run are released: the plan has seen to it.
+        released = [lot.follows for lot in parents if lot.run_id != self.run_id or lot.follows in self._here]
+        tied = [*self._entry, *released]
         key = self._lot_command("register_lot", LotStatus.QUARANTINE, tied, metadata=metadata, **fields)
         lot = PlannedLot(lot_id, lot_type, self.run_id, self.step, kg, sku, supplier_id, celsius, follows=key)
         lot.gained_kg = kg - sum(taken.values(), NOTHING) if taken else None
@@ -144,11 +148,12 @@ class RunBuilder:
         *,
         celsius: Decimal | None = None,
         too_warm: bool = False,
+        **fields: Any,
     ) -> PlannedLot:
         """Let quality control decide. too_warm: whether the lot is above its limit, so that it has to go on HOLD."""
         status = LotStatus.HOLD if too_warm else AFTER_DECISION[decision]
         lot.temperature_c = celsius if celsius is not None else lot.temperature_c
-        fields: dict[str, Any] = {"decision": decision, "notes": notes, "temperature_c": celsius}
+        fields |= {"decision": decision, "notes": notes, "temperature_c": celsius}
         key = self._on(lot, "record_qc_decision", status, UserRole.AUDITOR, **fields)
         self.scenario.decisions[key] = PlannedDecision(
             key, lot.id, decision, self.scenario.data.people[UserRole.AUDITOR], notes, lot.temperature_c, too_warm
@@ -217,12 +222,6 @@ class RunBuilder:
             parent.children.append(child.id)
         if final or parent.left_kg == 0:
             parent.becomes(LotStatus.CONSUMED, *([key] if final else parent.takers))
-
-    def _releases(self, parents: Iterable[UUID]) -> Iterable[UUID]:
-        """What a registration is tied to because of its parents; those of earlier steps the plan has released."""
-        for parent in map(self.scenario.lots.__getitem__, parents):
-            if parent.run_id != self.run_id or parent.follows in self._here:
-                yield parent.follows
 
     def _lots(self) -> list[PlannedLot]:
         """The run's lots, those of later steps first."""
