@@ -130,7 +130,11 @@ TAMPERINGS = {
     ),
     "a run is gone": Tampering(
         "DELETE FROM production_runs WHERE id = :whole",
-        {ENDS: "is not there; it had to be COMPLETED, 10", STEPS: "step 10 is not there", LEDGER: "run_code is RUN-"},
+        {
+            ENDS: "is there 0 times; it had to be once (COMPLETED, 10)",
+            STEPS: "step 10 is there 0 times",
+            LEDGER: "run_code is RUN-",
+        },
     ),
     "a run that nobody asked for": Tampering(
         "INSERT INTO production_runs (run_code, flow_version_id) VALUES ('RUN-20260101-DEMO-0001', :version)",
@@ -138,7 +142,14 @@ TAMPERINGS = {
     ),
     "a step is missing": Tampering(
         "DELETE FROM run_step_executions WHERE run_id = :whole AND step_index = 6",
-        {STEPS: "step 6 is not there; it had to be"},
+        {STEPS: "step 6 is there 0 times; it had to be once ("},
+    ),
+    "a step is there twice": Tampering(
+        "INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)"
+        " SELECT run_id, step_index, node_id, status, started_at, completed_at FROM run_step_executions"
+        " WHERE run_id = :whole AND step_index = 6",
+        {STEPS: "step 6 is there 2 times"},
+        guards=(*GUARDED, "run_step_executions DROP CONSTRAINT uq_run_step_executions_run_step"),
     ),
     "a step was passed over": Tampering(
         "UPDATE run_step_executions SET status = 'SKIPPED', completed_at = NULL"
@@ -224,7 +235,7 @@ TAMPERINGS = {
     ),
     "a command is not in the ledger": Tampering(
         "DELETE FROM commands WHERE idempotency_key = :advance",
-        {LEDGER: "is not there; it had to be APPLIED", DELIVERIES: "never reached the ledger"},
+        {LEDGER: "is there 0 times; it had to be once (APPLIED, None)", DELIVERIES: "never reached the ledger"},
     ),
     "a command that nobody sent": Tampering(
         "INSERT INTO commands (idempotency_key, command, payload, run_id)"

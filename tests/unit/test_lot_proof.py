@@ -105,7 +105,7 @@ def mixed() -> DatabaseState:
 DOCTORED: dict[str, tuple[Callable[[], DatabaseState], dict[str, str]]] = {
     "a lot is gone": (
         lambda: without_first("lots"),
-        {LOTS: "is not there; it had to be", BALANCE: "mass balance is off by"},
+        {LOTS: "is there 0 times; it had to be once", BALANCE: "mass balance is off by"},
     ),
     "a lot is not where it has to be": (
         lambda: other_lot(LotType.BULK, status="RELEASED"),
@@ -153,7 +153,7 @@ DOCTORED: dict[str, tuple[Callable[[], DatabaseState], dict[str, str]]] = {
         lambda: other_verdict("gained_kg", "3.00"),
         {BALANCE: "was reported to gain 3.00 kg; it had to be"},
     ),
-    "a decision is missing": (lambda: without_first("decisions"), {DECISIONS: "is not there; it had to be"}),
+    "a decision is missing": (lambda: without_first("decisions"), {DECISIONS: "is there 0 times; it had to be once"}),
     "a decision was another": (
         lambda: first("decisions", decision="FAIL"),
         {DECISIONS: "decision is FAIL and not PASS"},

@@ -31,7 +31,7 @@ def _lots(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
         }
         for lot in wanted.scenario.lots.values()
     }
-    yield from differences("lot", planned, {row.id: row for row in state.lots})
+    yield from differences("lot", planned, state.lots)
     for code, times in Counter(row.lot_code for row in state.lots).items():
         if times > 1:
             yield f"{times} lots share the code {code!a}"
@@ -82,7 +82,7 @@ def _decisions(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
         }
         for key, each in wanted.scenario.decisions.items()
     }
-    yield from differences("decision", planned, {row.id: row for row in state.decisions})
+    yield from differences("decision", planned, state.decisions)
     for key, each in wanted.scenario.decisions.items():
         if (said := state.verdicts.get(key, {}).get("ccp_violation")) is not each.too_warm:
             yield f"decision {key} is told to break a limit: {said}; it had to be {each.too_warm}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -61,12 +62,12 @@ def prove(finders: Mapping[str, Finder[Wanted]], wanted: Wanted, state: Database
 
 
 def _ends(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
-    rows = {row.id: row for row in state.runs}
     ends = {run.run_id: run.end for run in wanted.scenario.runs}
     planned = {key: {"status": end.run_status, "current_step_index": end.step_index} for key, end in ends.items()}
-    yield from differences("run", planned, rows)
-    for run_id in rows.keys() & ends.keys():
-        yield from _run_times(rows[run_id], ends=ends[run_id].run_status not in GOING_ON)
+    yield from differences("run", planned, state.runs)
+    for row in state.runs:
+        if row.id in ends:
+            yield from _run_times(row, ends=ends[row.id].run_status not in GOING_ON)
 
 
 def _run_times(row: RunRow, *, ends: bool) -> Iterator[str]:
@@ -79,13 +80,13 @@ def _run_times(row: RunRow, *, ends: bool) -> Iterator[str]:
 def _steps(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
     found = by(state.steps, lambda row: row.run_id)
     for run in wanted.scenario.runs:
-        rows = {row.step_index: row for row in sorted(found[run.run_id], key=lambda row: row.step_index)}
+        rows = sorted(found[run.run_id], key=lambda row: row.step_index)
         skipped = {"node_id": SKIPPED_NODE_ID, "status": StepExecutionStatus.SKIPPED}
         planned: dict[int, Mapping[str, Any]] = dict.fromkeys(run.flow.plan.skipped, skipped)
         for step in run.flow.plan.steps:
             planned[step.index] = {"node_id": step.node_id, "status": _wanted_status(step, run.end)}
-        yield from differences(f"run {run.run_id}, step", planned, rows)
-        yield from _step_times(run, rows.values())
+        yield from differences(f"run {run.run_id}, step", planned, rows, key="step_index")
+        yield from _step_times(run, rows)
 
 
 def _wanted_status(step: StepPlan, end: ExpectedVerdict) -> StepExecutionStatus:
@@ -111,14 +112,14 @@ def _step_times(run: PlannedRun, rows: Iterable[StepRow]) -> Iterator[str]:
 
 def _pins(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
     versions = {key: {"status": status} for key, status in wanted.scenario.versions.items()}
-    yield from differences("flow version", versions, {row.id: row for row in state.versions})
-    rows = {row.id: row for row in state.runs}
+    yield from differences("flow version", versions, state.versions)
+    there = {row.id for row in state.runs}
     planned = {
         run.run_id: {"flow_version_id": run.flow.version_id, "idempotency_key": run.commands[0].key}
         for run in wanted.scenario.runs
-        if run.run_id in rows
+        if run.run_id in there
     }
-    yield from differences("run", planned, {key: rows[key] for key in planned})
+    yield from differences("run", planned, [row for row in state.runs if row.id in planned])
 
 
 def _effects(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
@@ -156,17 +157,18 @@ def _moves(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
 
 def _ledger(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
     planned = wanted.scenario.planned
-    rows = {row.idempotency_key: row for row in state.ledger}
     outcomes = {key: {"status": each.expected.status, "code": each.expected.code} for key, each in planned.items()}
-    yield from differences("command", outcomes, rows)
+    yield from differences("command", outcomes, state.ledger, key="idempotency_key")
     codes: dict[UUID | None, str] = {row.id: row.run_code for row in state.runs}
-    for key in rows.keys() & planned.keys():
-        row, each = rows[key], planned[key]
-        members = {"idempotency_key": str(key), "replayed": False, **each.expected.as_dict}
+    for row in state.ledger:
+        each = planned.get(row.idempotency_key)
+        if each is None or row.status != each.expected.status:
+            continue  # told above
+        members = {"idempotency_key": str(each.key), "replayed": False, **each.expected.as_dict}
         if each.moves_run:
             members["run_code"] = codes.get(each.command.target_run)
-        if row.status == each.expected.status and (difference := _difference(members, (row.verdict or {}).get)):
-            yield f"the verdict on {each.command.name} {key} does not fit what happened: {difference}"
+        if difference := _difference(members, (row.verdict or {}).get):
+            yield f"the verdict on {each.command.name} {each.key} does not fit what happened: {difference}"
 
 
 def _deliveries(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
@@ -219,15 +221,21 @@ def by(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> defaultdict[Any, 
     return found
 
 
-def differences(what: str, planned: Mapping[Key, Mapping[str, Any]], found: Mapping[Key, Any]) -> Iterator[str]:
-    """Rows that are not there, or that nobody asked for, and columns that are not as planned."""
-    for key, columns in planned.items():
-        if key not in found:
-            yield f"{what} {key} is not there; it had to be {', '.join(map(str, columns.values()))}"
-        elif difference := _difference(columns, partial(getattr, found[key])):
-            yield f"{what} {key}: {difference}"
-    for key in found.keys() - planned.keys():
-        yield f"{what} {key} is there and nobody asked for it"
+def differences(
+    what: str, planned: Mapping[Key, Mapping[str, Any]], rows: Iterable[Any], *, key: str = "id"
+) -> Iterator[str]:
+    """Rows that are not there once, or that nobody asked for, and columns that are not as planned.
+
+    planned: columns by what stands in the column `key`.
+    """
+    found = by(rows, attrgetter(key))
+    for one, columns in planned.items():
+        if (times := len(found[one])) != 1:
+            yield f"{what} {one} is there {times} times; it had to be once ({', '.join(map(str, columns.values()))})"
+        for row in found.pop(one):
+            if difference := _difference(columns, partial(getattr, row)):
+                yield f"{what} {one}: {difference}"
+    yield from (f"{what} {one} is there and nobody asked for it" for one in found)
 
 
 def _difference(planned: Mapping[str, Any], found: Callable[[str], Any]) -> str:
