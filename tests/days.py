@@ -7,10 +7,10 @@ from uuid import UUID, uuid5
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.simulation.database_state import (
+    CommandRow,
     DatabaseState,
     DecisionRow,
     EventRow,
-    LedgerRow,
     LinkRow,
     LotRow,
     RecallResult,
@@ -91,7 +91,7 @@ def state_of(day: BuiltScenario) -> DatabaseState:
         versions=(),
         runs=(),
         steps=(),
-        ledger=tuple(LedgerRow(key, None, "APPLIED", None, verdict, 1) for key, verdict in verdicts.items()),
+        ledger=tuple(CommandRow(key, None, "APPLIED", None, verdict, 1) for key, verdict in verdicts.items()),
         events=tuple(events),
         dead_letters=(),
         lots=lots,

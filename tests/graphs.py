@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.plan import find_problems
 
 Json = Any

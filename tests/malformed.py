@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.envelopes import ABSENT, Fields, Item, message, nested, old_message, unopened
 
-from runworker.errors import Code
+from runworker.codes import Code
 
 Make = Callable[[Fields], Item]
 

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 from tests.plant import Plant
 
+from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.simulation.builder import ScenarioBuilder

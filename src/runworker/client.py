@@ -16,9 +16,10 @@ from celery import states
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from runworker.codes import Code
 from runworker.commands import BULK_LIMIT, Command
-from runworker.errors import Code, InvalidMessage, RunworkerError
-from runworker.sending import Parcel, Post, Sender
+from runworker.errors import InvalidMessage, RunworkerError
+from runworker.sending import BatchMessage, ClientApp, Sender
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -54,9 +55,9 @@ class NotSent(RunworkerError):
 class Sent:
     """A command on its way."""
 
-    def __init__(self, client: "Client", command: Command, parcel: Parcel | None = None) -> None:
+    def __init__(self, client: "Client", command: Command, message: BatchMessage | None = None) -> None:
         self._client = client
-        self._parcel = parcel
+        self._message = message
         self.command = command
 
     @property
@@ -76,9 +77,9 @@ class Sent:
         raise_on_rejection: raise CommandRejected instead of returning REJECTED or EXPIRED.
         Raises NoVerdict when time is up, and NotSent where the command is in a batch that has not left.
         """
-        if self._parcel is not None and self._parcel.task_id is None:
+        if self._message is not None and self._message.task_id is None:
             raise NotSent(f"{self.command.name} {self.idempotency_key} is packed and not sent: end its batch first")
-        verdict = self._client._verdict_of(self.idempotency_key, timeout, decided, self._parcel)
+        verdict = self._client._verdict_of(self.idempotency_key, timeout, decided, self._message)
         if raise_on_rejection and verdict.status in (CommandStatus.REJECTED, CommandStatus.EXPIRED):
             raise CommandRejected(verdict)
         return verdict
@@ -105,7 +106,7 @@ class Client(Sender[Sent]):
     ) -> None:
         super().__init__({"issued_by": issued_by, "source": source})
         self._queue = queue
-        self._post = Post(broker_url, result_backend_url or broker_url, sentinel_master)
+        self._app = ClientApp(broker_url, result_backend_url or broker_url, sentinel_master)
 
     def __enter__(self) -> Self:
         """Use the client as a context manager to close it."""
@@ -116,13 +117,13 @@ class Client(Sender[Sent]):
 
     def close(self) -> None:
         """Close all connections."""
-        self._post.close()
-        self._post.results.client.close()
+        self._app.close()
+        self._app.results.client.close()
 
-    def send_again(self, command: Command) -> Sent:
+    def post(self, command: Command) -> Sent:
         """Send a command as it is. A repeat has no second effect and brings the same verdict."""
         key = str(command.idempotency_key)
-        self._post.send_task(
+        self._app.send_task(
             f"runworker.{command.name}",
             kwargs={"idempotency_key": key, **command.payload},
             task_id=key,
@@ -146,7 +147,7 @@ class Client(Sender[Sent]):
         """
         if len(keys) > BULK_LIMIT:
             raise InvalidMessage(Code.BATCH_TOO_LARGE, f"keys: at most {BULK_LIMIT} at once, got {len(keys)}")
-        asked = self._post.send_task(
+        asked = self._app.send_task(
             "runworker.verdicts",
             kwargs={"keys": [str(key) for key in keys]},
             queue=self._queue,
@@ -157,14 +158,14 @@ class Client(Sender[Sent]):
             raise NoVerdict(f"no worker gave stored verdicts within {timeout:.1f} s")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
 
-    def _send_parcel(self, parcel: Parcel) -> None:
+    def _post_message(self, message: BatchMessage) -> None:
         packed = [
             {"command": command.name, "idempotency_key": str(command.idempotency_key), **command.payload}
-            for command in parcel.commands
+            for command in message.commands
         ]
-        parcel.task_id = self._post.send_task("runworker.apply", kwargs={"commands": packed}, queue=self._queue).id
+        message.task_id = self._app.send_task("runworker.apply", kwargs={"commands": packed}, queue=self._queue).id
 
-    def _verdict_of(self, key: UUID, timeout: float, decided: bool, parcel: Parcel | None) -> Verdict:
+    def _verdict_of(self, key: UUID, timeout: float, decided: bool, message: BatchMessage | None) -> Verdict:
         deadline = time.monotonic() + timeout
 
         def will_do(wire: Any) -> Any:
@@ -173,7 +174,7 @@ class Client(Sender[Sent]):
 
         def look() -> Any:
             # A command that waited in a parcel has a result of its own once it is decided.
-            if parcel is not None and will_do(wire := self._opened(parcel, key)):
+            if message is not None and will_do(wire := self._opened(message, key)):
                 return wire
             return will_do(self._result(str(key)))
 
@@ -193,16 +194,16 @@ class Client(Sender[Sent]):
         except (NoVerdict, *_AWAY):
             return None
 
-    def _opened(self, parcel: Parcel, key: UUID) -> Any:
+    def _opened(self, message: BatchMessage, key: UUID) -> Any:
         """What the parcel's answer says of a command. All handles of a parcel share what one of them has read."""
-        if parcel.answer is None and parcel.task_id is not None:
-            parcel.answer = self._result(parcel.task_id)
-        return parcel.part(key)
+        if message.answer is None and message.task_id is not None:
+            message.answer = self._result(message.task_id)
+        return message.part(key)
 
     def _result(self, task_id: str) -> Any:
         """The task's result as it stands, None where there is none."""
         try:
-            found = self._post.results.get_task_meta(task_id, cache=False)
+            found = self._app.results.get_task_meta(task_id, cache=False)
         except _AWAY:
             return None
         # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
@@ -236,23 +237,23 @@ class Batch(Sender[Sent]):
         super().__init__(client._defaults)
         self._client = client
         self._at_most = at_most
-        self._parcel = Parcel()
+        self._message = BatchMessage()
 
-    def send_again(self, command: Command) -> Sent:
+    def post(self, command: Command) -> Sent:
         """Pack a command as it is. Its handle can be waited on once the message has left."""
-        parcel = self._parcel
-        parcel.commands.append(command)
-        if len(parcel.commands) == self._at_most:
+        message = self._message
+        message.commands.append(command)
+        if len(message.commands) == self._at_most:
             self._leave()
-        return Sent(self._client, command, parcel)
+        return Sent(self._client, command, message)
 
     def _leave(self) -> None:
-        parcel, self._parcel = self._parcel, Parcel()
-        self._client._send_parcel(parcel)
+        message, self._message = self._message, BatchMessage()
+        self._client._post_message(message)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if error is None and self._parcel.commands:
+        if error is None and self._message.commands:
             self._leave()

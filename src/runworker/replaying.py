@@ -9,9 +9,10 @@ from kombu.exceptions import OperationalError
 from sqlalchemy import Engine, func, update
 from sqlalchemy.orm import Session
 
+from runworker.codes import Code
 from runworker.commands import Command, parse
 from runworker.config import Settings
-from runworker.errors import Code, ConfigurationError, InvalidMessage, RunworkerError, Unavailable
+from runworker.errors import ConfigurationError, InvalidMessage, RunworkerError, Unavailable
 from runworker.imports import find_user, require_role
 from runworker.models import DeadLetter, UserRole
 from runworker.tasks.worker_app import celery_settings

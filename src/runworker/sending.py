@@ -60,14 +60,14 @@ class Sender(ABC, Generic[Handle]):
         """
         given = {name: value for name, value in self._defaults.items() if value is not None} | fields
         given.setdefault("idempotency_key", new_id())
-        return self.send_again(parse(name, given))
+        return self.post(parse(name, given))
 
     @abstractmethod
-    def send_again(self, command: Command) -> Handle:
+    def post(self, command: Command) -> Handle:
         """Send a command as it is."""
 
 
-class Parcel:
+class BatchMessage:
     """Commands that travel in one message. task_id: None as long as it has not left; answer: its result, once read."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Parcel:
         return next((wire for wire in self.answer if wire.get("idempotency_key") == str(key)), None)
 
 
-class Post(Celery):
+class ClientApp(Celery):
     """A Celery application beside the process's own: it neither takes its place nor reads its environment variables.
 
     It has no result backend: with one, Celery subscribes to the result of every task that it sends. Ours is `results`.

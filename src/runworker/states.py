@@ -107,8 +107,50 @@ class CommandStatus(StrEnum):
     EXPIRED = "EXPIRED"  # what it waited for never came; final
 
 
-DECIDED: Final = frozenset({CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.EXPIRED})
-"""Ledger states that never change again."""
+DECIDED_COMMANDS: Final = frozenset({CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.EXPIRED})
+"""A verdict that never changes again."""
+
+UNCHANGING_VERSIONS: Final = frozenset({FlowVersionStatus.PUBLISHED, FlowVersionStatus.DEPRECATED})
+"""The graph stays as it is."""
+
+UNFINISHED_RUNS: Final = frozenset({RunStatus.IDLE, RunStatus.RUNNING, RunStatus.HOLD})
+"""The run may still make something."""
+
+FINISHED_RUNS: Final = frozenset({RunStatus.COMPLETED, RunStatus.ABORTED, RunStatus.ARCHIVED})
+"""The run makes nothing any more."""
+
+OPEN_LOTS: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.RELEASED, LotStatus.HOLD})
+"""The lot may still be used."""
+
+USED_UP_LOTS: Final = frozenset({LotStatus.CONSUMED, LotStatus.FINISHED})
+"""The lot went into others, or left the plant."""
+
+CLOSED_LOTS: Final = frozenset({LotStatus.FINISHED, LotStatus.REJECTED})
+"""Nothing happens to the lot any more."""
+
+NO_CHILD_LOTS: Final = USED_UP_LOTS | {LotStatus.REJECTED}
+"""The lot takes in no further material."""
+
+STOPPABLE_LOTS: Final = frozenset({LotStatus.QUARANTINE, LotStatus.RELEASED})
+"""Quality control may put the lot on HOLD."""
+
+QC_PENDING_LOTS: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.HOLD})
+"""At a step with a gate, the lot keeps its run there."""
+
+SHIPPABLE_LOTS: Final = USED_UP_LOTS | {LotStatus.RELEASED}
+"""A lot of type SHIP has left, or may."""
+
+ENDED_EARLY: Final = frozenset({LotStatus.REJECTED, RunStatus.ABORTED})
+"""A lot or run was stopped before its end."""
+
+LEGACY_LOT_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
+"""No new lot is registered with them."""
+
+SKU_INHERITING_LOT_TYPES: Final = frozenset({LotType.PAL, LotType.SHIP})
+"""The lot has the SKU of what it is made of."""
+
+FINISHED_GOODS_LOT_TYPES: Final = frozenset({LotType.FG15, LotType.FG30, LotType.FG, LotType.PAL})
+"""Packed goods, and pallets of them."""
 
 State = TypeVar("State", bound=StrEnum)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from uuid import UUID
 
-from runworker.errors import Code
-from runworker.states import DECIDED, CommandStatus
+from runworker.codes import Code
+from runworker.states import DECIDED_COMMANDS, CommandStatus
 
 _OWN = ("status", "command", "idempotency_key", "run_id", "lot_id", "code", "message", "waiting_for", "replayed")
 
@@ -34,7 +34,7 @@ class Verdict:
     @property
     def decided(self) -> bool:
         """Whether this verdict is final."""
-        return self.status in DECIDED
+        return self.status in DECIDED_COMMANDS
 
     def as_replay(self) -> Self:
         """The same verdict, marked as given before."""

@@ -20,8 +20,8 @@ from tests.events import events_of, types_of
 from tests.plant import STEPS
 from tests.proxy import Proxy
 
+from runworker.codes import Code
 from runworker.embedded import ServerUrls
-from runworker.errors import Code
 from runworker.workers.processes import STOP_SECONDS
 
 pytestmark = pytest.mark.timeout(120)

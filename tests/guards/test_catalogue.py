@@ -13,7 +13,7 @@ from tests.guards.test_allowed import TABLES_WITH_COMMAND_KEY
 from tests.guards.test_audit import CHANGES
 from tests.guards.test_races import LOCKS_RUN
 
-from runworker.engine.failures import CODES_OF_CONSTRAINTS
+from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 
 AUDITED = {*CHANGES, "run_step_executions"}
 

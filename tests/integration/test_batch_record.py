@@ -18,12 +18,13 @@ from tests.servers import fresh_database
 from tests.whole_run import WholeRun, whole_run
 from typer.testing import CliRunner
 
+from runworker.batch_records import RunRecord, read_run_record, recall_csv, recall_page, record_page
 from runworker.cli import app
 from runworker.embedded import ServerUrls
-from runworker.engine import Engine, sealing
-from runworker.records import RunRecord, read_run_record, recall_csv, recall_page, record_page
+from runworker.engine import Engine
 from runworker.states import LotType
 from runworker.tracing import Containing, NotFound, balance_of_run, recall
+from runworker.upkeep import seal as sealing
 
 HOLDS = [
     ("bőr", "Two crates with torn film; smell to be checked", "RELEASED", "Torn crates removed & weighed again"),

@@ -11,8 +11,8 @@ from tests.command_line import CommandLine
 from tests.crew import eventually
 from tests.plant import Plant
 
-from runworker.engine.dead_letters import Letter
-from runworker.errors import Code
+from runworker.codes import Code
+from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.workers import WorkerProcesses
 
 QUEUE = "celery"
@@ -34,7 +34,7 @@ def plant(plant: Plant) -> Plant:
 def keep(plant: Plant, body: Any, name: str | None = "runworker.start_run", **facts: Any) -> str:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     facts = {"code": Code.INTERNAL_ERROR, "error": "RuntimeError: out of luck", **facts}
-    return str(plant.engine().keep(Letter(raw_body=raw, task_name=name, **facts)))
+    return str(plant.engine().keep(NewDeadLetter(raw_body=raw, task_name=name, **facts)))
 
 
 def sent(queue: Redis) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from sqlalchemy import create_engine, text
 from tests.command_line import CommandLine
 from tests.plant import Plant
 
-from runworker.engine.sealing import seal
+from runworker.upkeep.seal import seal
 
 
 def sealed(plant: Plant) -> None:

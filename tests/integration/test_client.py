@@ -14,8 +14,9 @@ from tests.crew import Crew, eventually
 from tests.plant import REASON, STEPS
 
 from runworker.client import Client, CommandRejected, NoVerdict
+from runworker.codes import Code
 from runworker.commands import BULK_LIMIT
-from runworker.errors import Code, InvalidMessage
+from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus
 
 pytestmark = pytest.mark.timeout(120)
@@ -107,7 +108,7 @@ def test_a_rejection_is_raised_only_when_asked_for(client: Client, version: UUID
 def test_a_repeat_brings_the_first_verdict(client: Client, version: UUID, shared_crew: Crew) -> None:
     sent = client.start_run(flow_version_id=version)
     first = sent.wait()
-    again = client.send_again(sent.command)
+    again = client.post(sent.command)
     assert again.idempotency_key == sent.idempotency_key
     eventually(
         lambda: shared_crew.plant.ledger(sent.idempotency_key).deliveries == 2, "the second delivery in the ledger"

@@ -12,8 +12,9 @@ from tests.crew import Crew
 from tests.plant import REASON, STEPS
 
 from runworker.client import Client, NotSent
+from runworker.codes import Code
 from runworker.commands import BULK_LIMIT
-from runworker.errors import Code, InvalidMessage
+from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,7 +80,7 @@ def test_a_repeat_in_a_batch_brings_the_same_verdict(client: Client, version: UU
     first = client.start_run(flow_version_id=version)
     verdict = first.wait()
     with client.batch() as batch:
-        again = batch.send_again(first.command)
+        again = batch.post(first.command)
     assert (again.wait().status, again.wait().state) == (verdict.status, verdict.state)
 
 

@@ -11,6 +11,7 @@ from tests.plant import Plant
 from runworker.commands import Command
 from runworker.engine import Engine
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 APPLIED, REJECTED, WAITING = CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.WAITING
 
@@ -143,5 +144,5 @@ def test_a_key_that_is_queued_is_waited_for(plant: Plant, engine: Engine) -> Non
     queued = plant.queue("start_run")
     follower = plant.command("start_run", after=[queued])
     assert engine.apply([follower])[0].status is WAITING
-    engine.sweep()
+    sweep(engine)
     assert status(plant, follower) == "APPLIED"

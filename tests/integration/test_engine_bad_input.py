@@ -8,10 +8,12 @@ import pytest
 from tests.plant import Plant, linear_graph
 from tests.unit.command_fields import ENOUGH
 
+from runworker.codes import Code
 from runworker.commands import COMMANDS, Command, parse
 from runworker.engine import Engine
-from runworker.errors import Code, InvalidMessage
+from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus, UserRole
+from runworker.upkeep import sweep
 from runworker.verdicts import Verdict
 
 APPLIED, REJECTED, WAITING = CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.WAITING
@@ -75,7 +77,7 @@ def test_unknown_run(plant: Plant) -> None:
     assert isinstance(told, Verdict)
     assert told.status is WAITING
     plant.sql("SELECT pg_sleep_until(expires_at) FROM commands WHERE status = 'WAITING'")
-    engine.sweep()
+    sweep(engine)
     assert plant.ledger(fields["idempotency_key"]).code == Code.WAIT_EXPIRED
 
 

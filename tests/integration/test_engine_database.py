@@ -13,12 +13,14 @@ from structlog.testing import capture_logs
 from tests.plant import Plant
 
 from runworker.commands import Command
-from runworker.engine import Engine, ledger
-from runworker.engine.arrays import Uuids
-from runworker.engine.batch import decide
-from runworker.engine.entries import Order
+from runworker.engine import Engine
+from runworker.engine.batch import BatchRequest
+from runworker.engine.process import process
+from runworker.engine.sql import ledger
+from runworker.engine.sql.arrays import Uuids
 from runworker.errors import ConfigurationError
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 APPLIED = CommandStatus.APPLIED
 
@@ -34,7 +36,7 @@ def lives(plant: Plant, engine: Engine) -> bool:
     *rest, complete = plant.life(run)
     engine.apply([complete, *rest])
     plant.queue("start_run")
-    engine.sweep()
+    sweep(engine)
     return plant.count("commands", "status <> 'APPLIED'") == 0
 
 
@@ -174,7 +176,7 @@ def rows_read(connection: Connection) -> Iterator[Counter[str]]:
 def rows_read_for(engine: Engine, command: Command) -> Counter[str]:
     """Rows that one command reads. Nothing is kept of it."""
     with engine.database.connect() as connection, rows_read(connection) as read:
-        decide(connection, engine._tools, Order([command], {}))
+        process(connection, engine._resources, BatchRequest([command], {}))
     return read
 
 
@@ -191,10 +193,10 @@ def test_no_table_is_read_through_however_little_is_known_of_it(plant: Plant, en
     assert all(abs(many[table] - few[table]) <= 2 for table in few | many), read
 
 
-@pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.WOKEN])
+@pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.BLOCKED])
 def test_what_waits_is_found_among_what_is_decided(plant: Plant, engine: Engine, sought: Select[UUID]) -> None:
     engine.apply([*starts(plant, 200)[1], *waits(plant, 20)[1]])
-    given = {"woken_by": Uuids([uuid4()])}
+    given = {"changed_ids": Uuids([uuid4()])}
     with engine.database.connect() as connection:
         for _ in range(6):  # it is prepared by then
             connection.execute(sought, given)

@@ -5,9 +5,10 @@ from uuid import uuid4
 import pytest
 from tests.plant import Plant
 
+from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 from runworker.verdicts import Verdict
 
 EXPIRED, WAITING = CommandStatus.EXPIRED, CommandStatus.WAITING
@@ -38,7 +39,7 @@ def test_expired_command(plant: Plant, hasty: Engine, told: dict[str, Verdict]) 
     command = plant.command("hold_run", run_id=run)
     hasty.apply([command], {command.idempotency_key: "task"})
     let_time_pass(plant)
-    assert hasty.sweep() == 1
+    assert sweep(hasty) == 1
     verdict = hasty.verdicts([command.idempotency_key])[command.idempotency_key]
     assert (verdict.status, verdict.code, verdict.waiting_for) == (EXPIRED, Code.WAIT_EXPIRED, {"run_id": str(run)})
     assert verdict.message == f"waited in vain: run {run} does not exist yet"
@@ -51,7 +52,7 @@ def test_expired_command(plant: Plant, hasty: Engine, told: dict[str, Verdict]) 
 def test_nothing_expires_before_its_time(plant: Plant, engine: Engine) -> None:
     command = plant.command("hold_run", run_id=uuid4())
     engine.apply([command])
-    assert engine.sweep() == 0
+    assert sweep(engine) == 0
     assert plant.ledger(command.idempotency_key).status == "WAITING"
 
 
@@ -69,7 +70,7 @@ def test_what_comes_late_finds_nobody_waiting(plant: Plant, hasty: Engine) -> No
     hold = plant.command("hold_run", run_id=run)
     hasty.apply([hold])
     let_time_pass(plant)
-    hasty.sweep()
+    sweep(hasty)
     hasty.apply([plant.command("start_run", run_id=run)])
     assert plant.run(run)[0] == "RUNNING"
     assert plant.ledger(hold.idempotency_key).status == "EXPIRED"
@@ -81,7 +82,7 @@ def test_what_comes_before_the_sweep_is_in_time(plant: Plant, hasty: Engine) -> 
     hasty.apply([hold])
     let_time_pass(plant)
     hasty.apply([plant.command("start_run", run_id=run)])
-    assert (hasty.sweep(), plant.run(run)[0]) == (0, "HOLD")
+    assert (sweep(hasty), plant.run(run)[0]) == (0, "HOLD")
 
 
 def test_an_expired_key_is_decided(plant: Plant, hasty: Engine, engine: Engine) -> None:
@@ -90,7 +91,7 @@ def test_an_expired_key_is_decided(plant: Plant, hasty: Engine, engine: Engine) 
     hasty.apply([hold])
     engine.apply([follower])
     let_time_pass(plant)
-    engine.sweep()
+    sweep(engine)
     assert plant.ledger(hold.idempotency_key).status == "EXPIRED"
     assert plant.ledger(follower.idempotency_key).status == "APPLIED"
 
@@ -101,7 +102,7 @@ def test_who_waits_beside_an_expired_command_has_its_own_time(plant: Plant, hast
     hasty.apply([short])
     engine.apply([long])
     let_time_pass(plant)
-    engine.sweep()
+    sweep(engine)
     statuses = [plant.ledger(command.idempotency_key).status for command in (short, long)]
     assert statuses == ["EXPIRED", "WAITING"]
 
@@ -114,9 +115,9 @@ def test_a_circle_is_broken_by_time(plant: Plant, hasty: Engine) -> None:
         for key, before in zip(keys, [keys[-1], *keys[:-1]], strict=True)
     ]
     assert {verdict.status for verdict in hasty.apply(circle)} == {WAITING}
-    assert hasty.sweep() == 0
+    assert sweep(hasty) == 0
     let_time_pass(plant)
-    hasty.sweep()
+    sweep(hasty)
     statuses = {verdict.status for verdict in hasty.verdicts(keys).values()}
     assert statuses == {CommandStatus.APPLIED, EXPIRED}
 
@@ -127,6 +128,6 @@ def test_more_than_one_sweep_holds(plant: Plant, hasty: Engine) -> None:
     let_time_pass(plant)
     swept = []
     while not swept or swept[-1]:
-        swept.append(hasty.sweep())
+        swept.append(sweep(hasty))
     assert sum(swept) == 150
     assert plant.count("commands", "status = 'EXPIRED'") == 150

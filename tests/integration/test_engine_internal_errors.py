@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 from tests.plant import Plant
 
 from runworker import handlers
+from runworker.codes import Code
 from runworker.commands import Command, parse
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.handlers.facts import Facts, Outcome
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 APPLIED, REJECTED, WAITING = CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.WAITING
 
@@ -119,7 +120,7 @@ def test_a_long_chain_goes_on_past_a_fault(plant: Plant, engine: Engine, faulty:
 
 def test_a_queued_command_that_fails(plant: Plant, engine: Engine) -> None:
     good, bad = plant.queue("start_run"), plant.queue("start_run", source="faulty")
-    assert (engine.sweep(), engine.sweep()) == (2, 0)
+    assert (sweep(engine), sweep(engine)) == (2, 0)
     told = engine.verdicts([good, bad])
     assert (told[good].status, told[bad].code) == (APPLIED, Code.INTERNAL_ERROR)
     assert plant.count("dead_letters") == 1
@@ -130,7 +131,7 @@ def test_a_queued_command_that_releases_one_that_fails(plant: Plant, engine: Eng
     waiting = plant.command("advance_step", run_id=run, to_step_index=1, source="faulty")
     assert engine.apply([waiting])[0].status is WAITING
     start = plant.queue("start_run", run_id=run)
-    engine.sweep()
+    sweep(engine)
     told = engine.verdicts([start, waiting.idempotency_key])
     assert (told[start].status, told[waiting.idempotency_key].code) == (APPLIED, Code.INTERNAL_ERROR)
     assert plant.run(run)[:2] == ("RUNNING", 0)

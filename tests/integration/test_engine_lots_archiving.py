@@ -7,9 +7,9 @@ from sqlalchemy import text
 from tests.integration.test_engine_lots_life import Life
 from tests.plant import REASON, Plant
 
+from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.engine.archiving import CHUNK, archive_finished_runs
-from runworker.errors import Code
+from runworker.upkeep.archive import CHUNK, archive_finished_runs
 
 MONTH = timedelta(days=30)
 

@@ -7,9 +7,9 @@ import pytest
 from tests.integration.test_engine_lots_life import Life
 from tests.plant import REASON, Plant, race
 
+from runworker.codes import Code
 from runworker.commands import Command
 from runworker.engine import Engine
-from runworker.errors import Code
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from tests.integration.test_engine_lots_life import Life
 from tests.plant import REASON, STEPS, Plant, race
 
+from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.errors import Code
 
 ROUNDS = 25
 WAITS = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"

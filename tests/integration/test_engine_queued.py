@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import text
 from tests.plant import Plant
 
+from runworker.codes import Code
 from runworker.commands import parse
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 from runworker.verdicts import Verdict
 
 APPLIED, REJECTED, WAITING = CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.WAITING
@@ -23,22 +24,22 @@ def test_a_queued_life(plant: Plant, engine: Engine) -> None:
         plant.queue("hold_run", run_id=run),
         plant.queue("resume_run", run_id=run),
     ]
-    assert engine.sweep() == 3
+    assert sweep(engine) == 3
     assert {verdict.status for verdict in engine.verdicts(keys).values()} == {APPLIED}
     assert plant.run(run)[0] == "RUNNING"
     row = plant.ledger(keys[0])
     assert (row.run_id, row.deliveries, row.payload_sha256 is None) == (run, 0, False)
-    assert engine.sweep() == 0
+    assert sweep(engine) == 0
 
 
 def test_queued_commands_wait_and_are_waited_for(plant: Plant, engine: Engine) -> None:
     run = uuid4()
     start = uuid4()
     hold = plant.queue("hold_run", run_id=run, after=[start])
-    engine.sweep()
+    sweep(engine)
     assert plant.ledger(hold).status == "WAITING"
     plant.queue("start_run", idempotency_key=start, run_id=run)
-    engine.sweep()
+    sweep(engine)
     assert plant.run(run)[0] == "HOLD"
 
 
@@ -46,7 +47,7 @@ def test_a_key_decided_long_ago_is_not_waited_for(plant: Plant, engine: Engine) 
     start = plant.command("start_run")
     engine.apply([start])
     hold = plant.queue("hold_run", run_id=start.target_run, after=[start.idempotency_key])
-    engine.sweep()
+    sweep(engine)
     assert plant.ledger(hold).status == "APPLIED"
 
 
@@ -76,7 +77,7 @@ def test_what_cannot_be_read_is_refused_once(plant: Plant, engine: Engine, what:
         payload=payload,
     )
     good = plant.queue("start_run")
-    assert (engine.sweep(), engine.sweep()) == (2, 0)
+    assert (sweep(engine), sweep(engine)) == (2, 0)
     verdict = engine.verdicts([key])[key]
     assert (verdict.status, verdict.code, verdict.command) == (REJECTED, code, name)
     assert plant.ledger(good).status == "APPLIED"
@@ -90,7 +91,7 @@ def test_the_message_comes_before_the_sweep(plant: Plant, engine: Engine) -> Non
     command = parse("start_run", fields)
     (first,) = engine.apply([command], {key: "task"})
     assert (first.status, first.replayed) == (APPLIED, False)
-    assert engine.sweep() == 0
+    assert sweep(engine) == 0
     assert engine.apply([command]) == [first.as_replay()]
     assert (plant.count("production_runs"), plant.ledger(key).deliveries) == (1, 2)
 
@@ -98,7 +99,7 @@ def test_the_message_comes_before_the_sweep(plant: Plant, engine: Engine) -> Non
 def test_the_message_comes_after_the_sweep(plant: Plant, engine: Engine) -> None:
     fields = plant.fields("start_run")
     key = plant.queue("start_run", **fields)
-    engine.sweep()
+    sweep(engine)
     (verdict,) = engine.apply([parse("start_run", fields)])
     assert verdict == engine.verdicts([key])[key].as_replay()
     assert (plant.count("production_runs"), plant.ledger(key).deliveries) == (1, 1)
@@ -129,7 +130,7 @@ def test_queued_with_another_payload_and_never_taken_by_the_message(plant: Plant
     (verdict,) = engine.apply([plant.command("hold_run", idempotency_key=key, run_id=uuid4())])
     assert verdict.code is Code.IDEMPOTENCY_KEY_REUSED
     assert plant.ledger(key).status == "QUEUED"
-    engine.sweep()
+    sweep(engine)
     assert plant.ledger(key).status == "APPLIED"
 
 
@@ -158,5 +159,5 @@ def test_many_are_taken_in_many_sweeps(plant: Plant, engine: Engine) -> None:
         user=fields["issued_by"],
         version=fields["flow_version_id"],
     )
-    assert [engine.sweep() for _ in range(4)] == [100, 100, 50, 0]
+    assert [sweep(engine) for _ in range(4)] == [100, 100, 50, 0]
     assert plant.count("commands", "status = 'APPLIED'") == plant.count("production_runs") == 250

@@ -8,10 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 from tests.plant import Plant, race
 
+from runworker.codes import Code
 from runworker.commands import Command
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 APPLIED, REJECTED = CommandStatus.APPLIED, CommandStatus.REJECTED
 ROUNDS = 100
@@ -105,7 +106,7 @@ def test_two_sweeps(plant: Plant, engines: list[Engine]) -> None:
     for _ in range(20):
         for _ in range(5):
             plant.queue("start_run")
-        race(*(engine.sweep for engine in engines))
+        race(*(partial(sweep, engine) for engine in engines))
     assert undecided(plant) == 0
     assert plant.count("production_runs") == 102
 

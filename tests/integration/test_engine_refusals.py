@@ -10,9 +10,10 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 from tests.plant import Plant
 
+from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 APPLIED, REJECTED, WAITING = CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.WAITING
 
@@ -83,7 +84,7 @@ def test_what_is_released_may_be_refused_by_the_database(plant: Plant, engine: E
 
 def test_a_queued_command_that_the_database_refuses(plant: Plant, engine: Engine) -> None:
     bad, good = plant.queue("start_run", scenario_id=uuid4()), plant.queue("start_run")
-    assert (engine.sweep(), engine.sweep()) == (2, 0)
+    assert (sweep(engine), sweep(engine)) == (2, 0)
     told = engine.verdicts([bad, good])
     assert (told[bad].code, told[good].status) == (Code.UNKNOWN_SCENARIO, APPLIED)
 

@@ -5,9 +5,9 @@ from uuid import uuid4
 import pytest
 from tests.plant import Plant
 
+from runworker.codes import Code
 from runworker.commands import parse
 from runworker.engine import Engine
-from runworker.errors import Code
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 

@@ -10,9 +10,9 @@ from tests import guards
 from tests.guards.sections import SECTIONS, Section
 from tests.servers import fresh_database
 
+from runworker.codes import Code
 from runworker.embedded import ServerUrls
-from runworker.engine.failures import CODES_OF_CONSTRAINTS, as_rejection
-from runworker.errors import Code
+from runworker.engine.constraints import CODES_OF_CONSTRAINTS, as_rejection
 
 PLANT = Path(*guards.__path__) / "plant.sql"
 

@@ -11,6 +11,7 @@ from tests.plant import Plant
 from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 SHARED = ("transaction", "transaction-prepared")
 STATE = (
@@ -41,7 +42,7 @@ def work(plant: Plant, engine: Engine) -> None:
     for _ in range(8):
         verdicts = engine.apply([plant.command("start_run"), *plant.life(uuid4())])
         assert {verdict.status for verdict in verdicts} == {CommandStatus.APPLIED}
-    engine.sweep()
+    sweep(engine)
     engine.verdicts([uuid4()])
 
 

@@ -8,11 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from tests.plant import REASON, Plant
 
+from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.engine.archiving import archive_finished_runs
-from runworker.engine.pruning import CHUNK, prune_commands
-from runworker.errors import Code
 from runworker.states import CommandStatus
+from runworker.upkeep.archive import archive_finished_runs
+from runworker.upkeep.prune import CHUNK, prune_commands
 
 MONTH = timedelta(days=30)
 

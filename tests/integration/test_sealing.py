@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from runworker.engine import sealing
-from runworker.engine.sealing import Verification, seal, verify
+from runworker.upkeep import seal as sealing
+from runworker.upkeep.seal import Verification, seal, verify
 
 EVENT = text("""
     INSERT INTO audit_events (entity, entity_id, operation, after, db_user, xact_id)

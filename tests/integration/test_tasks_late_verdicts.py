@@ -8,7 +8,7 @@ from celery.result import AsyncResult
 from tests.crew import Crew, eventually
 from tests.plant import REASON, STEPS
 
-from runworker.errors import Code
+from runworker.codes import Code
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -7,7 +7,7 @@ from tests.crew import PREFORK, THREADS, Crew, eventually
 from tests.envelopes import Item
 from tests.malformed import MALFORMED, ODD_BUT_SOUND
 
-from runworker.errors import Code
+from runworker.codes import Code
 
 pytestmark = pytest.mark.timeout(120)
 

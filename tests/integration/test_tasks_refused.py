@@ -11,8 +11,8 @@ from tests.crew import Crew, eventually
 from tests.envelopes import nested
 from tests.plant import REASON, STEPS, Plant, linear_graph
 
+from runworker.codes import Code
 from runworker.commands import BULK_LIMIT
-from runworker.errors import Code
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -16,7 +16,7 @@ from tests.broker import ASIDE, QUEUE, Open, consumed, sound
 from tests.envelopes import message
 
 from runworker.transport import reliable
-from runworker.transport.taking import AT_ONCE
+from runworker.transport.fetching import AT_ONCE
 
 pytestmark = pytest.mark.timeout(60)
 

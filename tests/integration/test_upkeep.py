@@ -6,13 +6,13 @@ from tests.integration.test_pruning import refused_ones
 from tests.plant import Plant
 
 from runworker.engine import Engine
-from runworker.engine.pruning import CHUNK
-from runworker.tasks import upkeep
-from runworker.tasks.upkeep import PRUNE_CHUNKS, Upkeep
+from runworker.tasks import upkeep_thread
+from runworker.tasks.upkeep_thread import PRUNE_CHUNKS, UpkeepThread
+from runworker.upkeep.prune import CHUNK
 
 
-def a_thread(plant: Plant, engine: Engine, **settings: int) -> Upkeep:
-    return Upkeep(SimpleNamespace(app=SimpleNamespace(settings=plant.settings(**settings), engine=engine)))
+def a_thread(plant: Plant, engine: Engine, **settings: int) -> UpkeepThread:
+    return UpkeepThread(SimpleNamespace(app=SimpleNamespace(settings=plant.settings(**settings), engine=engine)))
 
 
 def test_a_round_forgets_some_chunks_and_the_next_goes_on(plant: Plant, engine: Engine) -> None:
@@ -27,15 +27,15 @@ def test_a_round_forgets_some_chunks_and_the_next_goes_on(plant: Plant, engine: 
 
 def test_looks_again_only_some_time_after_none_was_left(plant: Plant, engine: Engine, monkeypatch) -> None:
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(upkeep, "time", clock)
+    monkeypatch.setattr(upkeep_thread, "time", clock)
     thread = a_thread(plant, engine)
     thread._prune()
     refused_ones(plant, 1, days_ago=91)
 
-    clock.now = upkeep.PRUNE_PAUSE_SECONDS - 1
+    clock.now = upkeep_thread.PRUNE_PAUSE_SECONDS - 1
     thread._prune()
     assert plant.count("commands") == 1
-    clock.now = upkeep.PRUNE_PAUSE_SECONDS
+    clock.now = upkeep_thread.PRUNE_PAUSE_SECONDS
     thread._prune()
     assert plant.count("commands") == 0
 

@@ -24,6 +24,7 @@ from tests.plant import REASON, Plant
 from runworker.commands import Command
 from runworker.engine import Engine
 from runworker.states import UserRole
+from runworker.upkeep import sweep
 from runworker.verdicts import Verdict
 
 PEOPLE = st.sampled_from([*["ADMIN"] * 11, "MANAGER", "OPERATOR", "AUDITOR", "VIEWER", "nobody"])
@@ -109,7 +110,7 @@ class Lifecycles(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         self.model.sweep()
-        self.engine.sweep()
+        sweep(self.engine)
         self.compare()
 
     @rule(seed=SEEDS, size=SIZES)
@@ -136,7 +137,7 @@ class Lifecycles(RuleBasedStateMachine):
         self.reading.compare([command.target_lot for command in self.thought_of if command.name == "register_lot"])
 
     def teardown(self) -> None:
-        while self.engine.sweep():
+        while sweep(self.engine):
             pass
         self.told_late.clear()
 

@@ -11,7 +11,7 @@ from tests.plant import REASON
 from runworker.commands import Command, parse
 from runworker.errors import NotYet, Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Lot, Outcome, Rules, Run, Step, Version
+from runworker.handlers.facts import Facts, LotFact, Outcome, Rules, RunFact, StepFact, VersionFact
 from runworker.imports import canonical_flow
 from runworker.plan import Plan, read_plan
 from runworker.states import FlowVersionStatus, LotStatus, LotType, RunStatus, StepExecutionStatus, UserRole
@@ -26,14 +26,16 @@ ADMIN = USERS[UserRole.ADMIN]
 PLAN = read_plan(canonical_flow().graph)
 
 
-def run(status: str = "RUNNING", step: int = 1, **fields: Any) -> Run:
+def run(status: str = "RUNNING", step: int = 1, **fields: Any) -> RunFact:
     """A run of the plant's own plan that stands at `step`."""
     steps = []
     for index in range(11):
         state = "COMPLETED" if index < step else "IN_PROGRESS" if index == step else "PENDING"
         begun = EARLIER if index <= step else None
         done = EARLIER if index < step else None
-        steps.append(Step(index, f"node-{index}", StepExecutionStatus(state), begun, done, ADMIN if begun else None))
+        steps.append(
+            StepFact(index, f"node-{index}", StepExecutionStatus(state), begun, done, ADMIN if begun else None)
+        )
     known: dict[str, Any] = {
         "id": RUN,
         "status": RunStatus(status),
@@ -44,10 +46,10 @@ def run(status: str = "RUNNING", step: int = 1, **fields: Any) -> Run:
         "operator_id": ADMIN,
         "steps": () if status == "IDLE" else tuple(steps),
     }
-    return Run(**(known | fields))
+    return RunFact(**(known | fields))
 
 
-def lot(status: str = "RELEASED", lot_type: str | None = "RAW", step: int | None = 1, **fields: Any) -> Lot:
+def lot(status: str = "RELEASED", lot_type: str | None = "RAW", step: int | None = 1, **fields: Any) -> LotFact:
     """A lot of 100 kg of the run; its SKU is that of its type."""
     known: dict[str, Any] = {
         "id": LOT,
@@ -59,18 +61,20 @@ def lot(status: str = "RELEASED", lot_type: str | None = "RAW", step: int | None
         "weight_kg": Decimal(100),
         "sku_type": lot_type[-2:] if lot_type and lot_type.endswith(("15", "30")) else None,
     }
-    return Lot(**(known | fields))
+    return LotFact(**(known | fields))
 
 
-def version(status: str = "PUBLISHED", id_: UUID = VERSION, plan: Plan | Rejected = PLAN, **fields: Any) -> Version:
+def version(status: str = "PUBLISHED", id_: UUID = VERSION, plan: Plan | Rejected = PLAN, **fields: Any) -> VersionFact:
     """A version of the one flow."""
-    return Version(**({"id": id_, "flow_definition_id": FLOW, "status": FlowVersionStatus(status), "version_num": 1,
+    return VersionFact(**({"id": id_, "flow_definition_id": FLOW, "status": FlowVersionStatus(status), "version_num": 1,
                        "plan": plan} | fields))  # fmt: skip
 
 
-def facts(*known: Lot | Run | Version, plan: Plan | Rejected = PLAN, unfinished: int = 0, site: str = "MAIN") -> Facts:
+def facts(
+    *known: LotFact | RunFact | VersionFact, plan: Plan | Rejected = PLAN, unfinished: int = 0, site: str = "MAIN"
+) -> Facts:
     """What a handler knows: these, the plant's people, and the plan that the run is pinned to."""
-    lots = {each.id: each for each in known if isinstance(each, Lot)}
+    lots = {each.id: each for each in known if isinstance(each, LotFact)}
     of_run: dict[UUID, list[UUID]] = {}
     for each in lots.values():
         if each.run_id is not None:
@@ -79,9 +83,9 @@ def facts(*known: Lot | Run | Version, plan: Plan | Rejected = PLAN, unfinished:
         now=NOW,
         rules=Rules(site, RETENTION),
         users={user: role for role, user in USERS.items()},
-        versions={each.id: each for each in known if isinstance(each, Version)},
+        versions={each.id: each for each in known if isinstance(each, VersionFact)},
         plans={VERSION: plan},
-        runs={each.id: each for each in known if isinstance(each, Run)},
+        runs={each.id: each for each in known if isinstance(each, RunFact)},
         lots=lots,
         lots_of_run=of_run,
         unfinished_runs={VERSION: unfinished},
@@ -133,11 +137,11 @@ def said(asked: Command, known: Facts) -> str:
     return " ".join(states([*outcome.lots[:1], *outcome.versions[-1:]])) or _of_run(outcome.run)
 
 
-def states(entities: Iterable[Lot | Version]) -> list[str]:
+def states(entities: Iterable[LotFact | VersionFact]) -> list[str]:
     """Their states in order."""
     return [str(each.status) for each in entities]
 
 
-def _of_run(became: Run | None) -> str:
+def _of_run(became: RunFact | None) -> str:
     assert became is not None
     return f"{became.status} {became.current_step_index}"

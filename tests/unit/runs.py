@@ -9,7 +9,7 @@ from tests.plant import REASON, STEPS, linear_graph
 from runworker.commands import Command, parse
 from runworker.errors import NotYet, Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Rules, Run, Step, Version
+from runworker.handlers.facts import Facts, Rules, RunFact, StepFact, VersionFact
 from runworker.plan import SKIPPED_NODE_ID, read_plan
 from runworker.states import FlowVersionStatus, RunStatus, StepExecutionStatus, UserRole
 
@@ -19,10 +19,10 @@ RUN, VERSION, OTHER_VERSION, FLOW, STRANGER = uuid4(), uuid4(), uuid4(), uuid4()
 USERS = {role: uuid4() for role in UserRole}
 ADMIN = USERS[UserRole.ADMIN]
 PLAN = read_plan(linear_graph(STEPS))
-VERSIONS = {id_: Version(id_, FLOW, FlowVersionStatus.PUBLISHED, 3, PLAN) for id_ in (VERSION, OTHER_VERSION)}
+VERSIONS = {id_: VersionFact(id_, FLOW, FlowVersionStatus.PUBLISHED, 3, PLAN) for id_ in (VERSION, OTHER_VERSION)}
 
 
-def run(status: str, step: int = 0, *, legacy: bool = False) -> Run:
+def run(status: str, step: int = 0, *, legacy: bool = False) -> RunFact:
     """A run of the plan 0, 1, 3, 10 that stands at `step`; a legacy one has neither pin nor steps."""
     status = RunStatus(status)
     finished = {RunStatus.COMPLETED: "COMPLETED", RunStatus.ABORTED: "SKIPPED", RunStatus.ARCHIVED: "COMPLETED"}
@@ -31,15 +31,15 @@ def run(status: str, step: int = 0, *, legacy: bool = False) -> Run:
     steps = []
     for index in range(11):
         if index not in STEPS:
-            steps.append(Step(index, SKIPPED_NODE_ID, StepExecutionStatus.SKIPPED))
+            steps.append(StepFact(index, SKIPPED_NODE_ID, StepExecutionStatus.SKIPPED))
         elif index < step:
-            steps.append(Step(index, f"node-{index}", StepExecutionStatus.COMPLETED, EARLIER, EARLIER, ADMIN))
+            steps.append(StepFact(index, f"node-{index}", StepExecutionStatus.COMPLETED, EARLIER, EARLIER, ADMIN))
         elif index == step:
             done = EARLIER if at_step is StepExecutionStatus.COMPLETED else None
-            steps.append(Step(index, f"node-{index}", at_step, EARLIER, done, ADMIN))
+            steps.append(StepFact(index, f"node-{index}", at_step, EARLIER, done, ADMIN))
         else:
-            steps.append(Step(index, f"node-{index}", later))
-    return Run(
+            steps.append(StepFact(index, f"node-{index}", later))
+    return RunFact(
         id=RUN,
         status=status,
         flow_version_id=None if legacy else VERSION,
@@ -51,7 +51,7 @@ def run(status: str, step: int = 0, *, legacy: bool = False) -> Run:
     )
 
 
-def facts(*runs: Run, default_site_code: str = "MAIN", **changed: Any) -> Facts:
+def facts(*runs: RunFact, default_site_code: str = "MAIN", **changed: Any) -> Facts:
     """What a handler knows of runs without lots."""
     known: dict[str, Any] = {
         "now": NOW,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from kombu.message import Message
 
-from runworker.errors import Code, InvalidMessage
+from runworker.codes import Code
+from runworker.errors import InvalidMessage
 from runworker.tasks.admission import admit, is_storable, name_and_id
 from runworker.transport import is_deeper
 

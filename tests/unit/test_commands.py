@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.unit.command_fields import ANYWHERE, COMMON, ENOUGH, KEY, OPTIONAL, RUN, USER, VERSION, WRONG, Fields
 
+from runworker.codes import Code
 from runworker.commands import COMMANDS, parse
-from runworker.errors import Code, InvalidMessage
+from runworker.errors import InvalidMessage
 from runworker.states import UserRole
 
 

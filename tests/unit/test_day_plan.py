@@ -9,7 +9,7 @@ import pytest
 from tests.days import SMALL, day
 
 from runworker.canonical import CANONICAL_STEPS
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.simulation.day import DAY_DATA, WHOLE_DAY, DaySize

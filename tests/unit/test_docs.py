@@ -13,8 +13,8 @@ from typer.main import get_command
 
 from runworker import states
 from runworker.cli import app
-from runworker.engine.failures import CODES_OF_CONSTRAINTS
-from runworker.errors import Code
+from runworker.codes import Code
+from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 from runworker.models import Base
 
 MOVES: dict[str, Mapping[Any, frozenset[Any]]] = {

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from tests.unit.documents import DOCS, blocks, rows, section
 
+from runworker.codes import Code
 from runworker.commands import BULK_LIMIT, COMMANDS, Command, parse
-from runworker.errors import Code
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 

@@ -4,8 +4,8 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, TimeoutError
 
-from runworker.engine.failures import CODES_OF_CONSTRAINTS, as_rejection, is_passing
-from runworker.errors import Code
+from runworker.codes import Code
+from runworker.engine.constraints import CODES_OF_CONSTRAINTS, as_rejection, is_passing
 
 
 def raised(sqlstate: str, *, invalidated: bool = False) -> DBAPIError:
@@ -29,6 +29,11 @@ PASSING = {
     "58030": "disk error",
     "25P03": "idle in a transaction for too long",
     "25P04": "transaction timeout",
+    "25006": "read-only",
+    "42501": "no privilege",
+    "42P01": "no table",
+    "42703": "no column",
+    "3F000": "no schema",
 }
 LASTING = {
     "22001": "text too long",
@@ -37,9 +42,7 @@ LASTING = {
     "23503": "foreign key",
     "23505": "unique",
     "23514": "check",
-    "42501": "no privilege",
     "42601": "syntax",
-    "42P01": "no table",
     "XX000": "internal",
 }
 

@@ -8,9 +8,10 @@ import pytest
 from tests.plant import REASON
 from tests.unit.lots import ADMIN, NOW, USERS, VERSION, applied, command, facts, said, version
 
+from runworker.codes import Code
 from runworker.commands import COMMANDS
 from runworker.commands.flows import FLOW_COMMANDS
-from runworker.errors import Code, Rejected
+from runworker.errors import Rejected
 from runworker.handlers import handle
 from runworker.plan import PlanInvalid, read_plan
 from runworker.states import FlowVersionStatus, UserRole

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 from tests.unit.lots import CHILD, LOT, OTHER_RUN, RUN, applied, command, facts, lot, parents, run, said
 
+from runworker.codes import Code
 from runworker.commands import Command
-from runworker.errors import Code, InvalidMessage
-from runworker.handlers.facts import Lot, Outcome, Run
+from runworker.errors import InvalidMessage
+from runworker.handlers.facts import LotFact, Outcome, RunFact
 from runworker.states import LotStatus, RunStatus
 
 ONE, OTHER = uuid4(), uuid4()
@@ -26,7 +27,7 @@ def make(lot_type: str, *wanted: tuple[UUID, str], **fields: Any) -> Command:
     return command("register_lot", **(made_of | fields))
 
 
-def boned(known: list[Lot], *wanted: tuple[UUID, str]) -> str:
+def boned(known: list[LotFact], *wanted: tuple[UUID, str]) -> str:
     return said(make("DEB", *wanted), facts(run(step=2), *known))
 
 
@@ -185,19 +186,19 @@ def test_what_is_added_later_makes_the_same_of_a_lot_as_at_its_registration(
     assert (at_once is None) is (lot_type == "PAL" and {"15", "30"} <= set(of))
 
 
-def _made(lot_type: str, home: Run, made_of: list[Lot]) -> Lot | None:
+def _made(lot_type: str, home: RunFact, made_of: list[LotFact]) -> LotFact | None:
     asked = make(lot_type, *((parent.id, "1") for parent in made_of))
     known = facts(home, *made_of)
     return None if said(asked, known) == Code.SKU_MIXED else applied(asked, known).lots[0]
 
 
-def _filled(into: Lot, parent: Lot) -> Lot | None:
+def _filled(into: LotFact, parent: LotFact) -> LotFact | None:
     asked = command("consume_lot", lot_id=parent.id, into_lot_id=CHILD, quantity_used_kg="1")
     known = facts(run(), parent, into)
     return None if said(asked, known) == Code.SKU_MIXED else {into.id: into, **by_id(applied(asked, known))}[into.id]
 
 
-def by_id(outcome: Outcome) -> dict[UUID, Lot]:
+def by_id(outcome: Outcome) -> dict[UUID, LotFact]:
     return {each.id: each for each in outcome.lots}
 
 

@@ -10,7 +10,7 @@ from tests.unit.runs import ADMIN, EARLIER, NOW, RUN, USERS, VERSION, command, f
 
 from runworker.errors import Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Run
+from runworker.handlers.facts import RunFact
 from runworker.plan import SKIPPED_NODE_ID
 from runworker.states import RunStatus, UserRole
 
@@ -47,7 +47,7 @@ def test_an_idle_run_keeps_its_operator_and_code() -> None:
     assert (began.operator_id, began.started_by, began.run_code) == (operator, ADMIN, "RUN-20260201-MAIN-0001")
 
 
-def changed_steps(before: Run, after: Run) -> dict[int, tuple[Any, ...]]:
+def changed_steps(before: RunFact, after: RunFact) -> dict[int, tuple[Any, ...]]:
     return {
         now.step_index: (now.status, now.started_at, now.completed_at, now.operator_id)
         for was, now in zip(before.steps, after.steps, strict=True)

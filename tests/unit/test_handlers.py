@@ -3,16 +3,16 @@
 import pytest
 from tests.unit.runs import FLOW, OTHER_VERSION, PLAN, STRANGER, USERS, VERSION, command, facts, outcome, run
 
+from runworker.codes import Code
 from runworker.commands import COMMANDS, Command
 from runworker.commands.runs import RUN_COMMANDS
-from runworker.errors import Code
 from runworker.handlers import handle
-from runworker.handlers.facts import Run, Version
+from runworker.handlers.facts import RunFact, VersionFact
 from runworker.plan import PlanInvalid, read_plan
 from runworker.states import FlowVersionStatus, UserRole
 
 NAMES = [asked.name for asked in RUN_COMMANDS]
-RUNS: dict[str, Run | None] = {
+RUNS: dict[str, RunFact | None] = {
     "no run": None,
     "IDLE": run("IDLE"),
     "RUNNING 0": run("RUNNING", 0),
@@ -148,14 +148,14 @@ def test_an_operator_has_to_be_known(name: str) -> None:
 @pytest.mark.parametrize("state", ["no run", "IDLE", "legacy IDLE"])
 def test_a_run_starts_with_a_published_version(version: FlowVersionStatus | None, code: Code, state: str) -> None:
     existing = RUNS[state]
-    versions = {VERSION: Version(VERSION, FLOW, version, 1, PLAN)} if version else {}
+    versions = {VERSION: VersionFact(VERSION, FLOW, version, 1, PLAN)} if version else {}
     assert outcome(command("start_run"), facts(*[existing] if existing else [], versions=versions)) == code
 
 
 def test_a_run_starts_with_a_valid_plan() -> None:
     with pytest.raises(PlanInvalid) as invalid:
         read_plan({"nodes": [], "edges": []})
-    versions = {VERSION: Version(VERSION, FLOW, FlowVersionStatus.PUBLISHED, 1, invalid.value)}
+    versions = {VERSION: VersionFact(VERSION, FLOW, FlowVersionStatus.PUBLISHED, 1, invalid.value)}
     with pytest.raises(PlanInvalid) as refusal:
         handle(command("start_run"), facts(versions=versions))
     assert refusal.value.facts["problems"][0]["code"] == Code.PLAN_EMPTY

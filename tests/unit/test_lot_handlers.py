@@ -22,10 +22,10 @@ from tests.unit.lots import (
     said,
 )
 
+from runworker.codes import Code
 from runworker.commands import COMMANDS, Command
 from runworker.commands.lots import LOT_COMMANDS
-from runworker.errors import Code
-from runworker.handlers.facts import Lot
+from runworker.handlers.facts import LotFact
 from runworker.states import LotStatus, LotType, StepExecutionStatus, UserRole
 
 STATES = ("no lot", *LotStatus)
@@ -67,7 +67,7 @@ def cells() -> list[tuple[str, str, str]]:
     ]
 
 
-def with_lot(state: str) -> list[Lot]:
+def with_lot(state: str) -> list[LotFact]:
     child = lot("QUARANTINE", "DEB", 2, id=CHILD)
     return [child] if state == "no lot" else [child, lot(state)]
 
@@ -252,7 +252,7 @@ def test_a_new_lot_has_what_the_command_says() -> None:
     )
     outcome = applied(asked, facts(run()))
     assert outcome.lots == (
-        Lot(
+        LotFact(
             id=LOT,
             lot_code=None,
             lot_type=LotType.RAW,

@@ -18,7 +18,8 @@ from tests.unit.lots import (
     said,
 )
 
-from runworker.errors import Code, InvalidMessage, Rejected
+from runworker.codes import Code
+from runworker.errors import InvalidMessage, Rejected
 from runworker.handlers import handle
 from runworker.states import LotStatus, UserRole
 

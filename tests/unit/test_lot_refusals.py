@@ -7,10 +7,11 @@ import pytest
 from tests.plant import REASON
 from tests.unit.lots import CHILD, LOT, OTHER_RUN, RUN, command, facts, lot, parents, run
 
+from runworker.codes import Code
 from runworker.commands import Command
-from runworker.errors import Code, Rejected
+from runworker.errors import Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Lot, Run
+from runworker.handlers.facts import Facts, LotFact, RunFact
 
 ONE, SUPPLIER = uuid4(), uuid4()
 
@@ -20,11 +21,11 @@ def boned(*wanted: tuple[Any, str], **fields: Any) -> Command:
     return command("register_lot", **(made_of | fields))
 
 
-def known(*others: Lot | Run, status: str = "RUNNING", step: int = 2) -> Facts:
+def known(*others: LotFact | RunFact, status: str = "RUNNING", step: int = 2) -> Facts:
     return facts(run(status, step), *others)
 
 
-def child(**fields: Any) -> Lot:
+def child(**fields: Any) -> LotFact:
     return lot("QUARANTINE", "DEB", 2, id=CHILD, **fields)
 
 

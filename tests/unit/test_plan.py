@@ -3,7 +3,8 @@
 import pytest
 from tests.graphs import N50, Json, Place, bare, chain_of, drawn, graph, node, told
 
-from runworker.errors import Code, Rejected
+from runworker.codes import Code
+from runworker.errors import Rejected
 from runworker.plan import SKIPPED_NODE_ID, Plan, PlanInvalid, find_problems, read_plan
 
 Step = tuple[int, str, str]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runworker.canonical import CANONICAL_STEPS
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.plan import PlanInvalid, find_problems, read_plan
 
 Json = Any

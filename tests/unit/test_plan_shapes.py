@@ -3,7 +3,7 @@
 import pytest
 from tests.graphs import N50, Json, drawn, graph, node, told
 
-from runworker.errors import Code
+from runworker.codes import Code
 
 BAD_GRAPHS: dict[str, tuple[Json, str]] = {
     "null": (None, "graph"),

@@ -12,8 +12,8 @@ from runworker.simulation.scenario import BuiltScenario
 
 README = (ROOT / "README.md").read_text()
 CI = (ROOT / ".ci/run").read_text()
-FIRST = "pip install uv && uv run runworker demo"
-SECOND = "uv run pytest"
+FIRST = "pip install --target .uv uv && .uv/bin/uv run runworker demo"
+SECOND = ".uv/bin/uv run pytest"
 
 
 def test_first_two_commands_come_early() -> None:

@@ -25,10 +25,11 @@ from tests.unit.lots import (
     said,
 )
 
+from runworker.codes import Code
 from runworker.commands import COMMANDS
-from runworker.errors import Code, Rejected
+from runworker.errors import Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Lot, Run
+from runworker.handlers.facts import LotFact, RunFact
 from runworker.plan import Plan, PlanInvalid, read_plan
 from runworker.states import LotStatus, RunStatus, StepExecutionStatus, UserRole
 
@@ -161,7 +162,7 @@ def test_who_may(name: str, roles: str, role: UserRole) -> None:
 # Quality control before a run goes on.
 
 
-def leaving(step: int) -> tuple[Run, Any]:
+def leaving(step: int) -> tuple[RunFact, Any]:
     """A run at a step, and the command that leaves it."""
     leave = command("complete_run") if step == 10 else command("advance_step", to_step_index=step + 1)
     return run(step=step), leave
@@ -213,16 +214,16 @@ def test_a_refusal_names_the_lots() -> None:
 # Completing.
 
 
-def finished(*lots: Lot) -> Mapping[str, str]:
+def finished(*lots: LotFact) -> Mapping[str, str]:
     """Codes and states of the lots that the completion finishes, in its order."""
     return {each.lot_code or "": str(each.status) for each in applied(command("complete_run"), known(*lots)).lots}
 
 
-def known(*lots: Lot) -> Any:
+def known(*lots: LotFact) -> Any:
     return facts(run(step=10), *lots)
 
 
-def chain(*types: tuple[str, int, str]) -> list[Lot]:
+def chain(*types: tuple[str, int, str]) -> list[LotFact]:
     """Lots each made of the one before."""
     ids = [uuid4() for _ in types]
     return [

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from tests.days import master_data
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.simulation.delivery import in_disorder
 from runworker.simulation.master_data import ONE_FLOW, PLANT_FLOW, MasterData
 from runworker.simulation.run_lives import LIVES, build_lives

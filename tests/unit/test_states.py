@@ -6,7 +6,7 @@ from enum import StrEnum
 import pytest
 
 from runworker.states import (
-    DECIDED,
+    DECIDED_COMMANDS,
     FLOW_VERSION_MOVES,
     LOT_MOVES,
     RUN_MOVES,
@@ -81,4 +81,4 @@ def test_moves_cannot_be_changed(moves: Moves) -> None:
 
 
 def test_decided_commands_are_the_final_ones() -> None:
-    assert set(CommandStatus) - DECIDED == {CommandStatus.QUEUED, CommandStatus.WAITING}
+    assert set(CommandStatus) - DECIDED_COMMANDS == {CommandStatus.QUEUED, CommandStatus.WAITING}

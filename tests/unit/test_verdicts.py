@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 

@@ -9,13 +9,13 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
+from runworker.batch_records import recall_csv, recall_page
 from runworker.cli.opening import find_servers, owner_database
 from runworker.cli.output import print_wide, write_file
 from runworker.cli.reporting import show
 from runworker.logs import printable
-from runworker.records import recall_csv, recall_page
 from runworker.states import LotStatus
-from runworker.tracing import Direction, Genealogy, Link, Recall, Trace, TracedLot, mass_balance, recall, trace
+from runworker.tracing import Direction, Genealogy, Recall, Trace, TracedLink, TracedLot, mass_balance, recall, trace
 from runworker.tracing.recall import to_do
 
 STYLES: Final = {LotStatus.HOLD: "yellow", LotStatus.REJECTED: "red", LotStatus.QUARANTINE: "cyan"}
@@ -147,13 +147,15 @@ def _show_trees(found: Trace) -> None:
         )
 
 
-def _tree(found: Trace, branches: dict[UUID, list[tuple[UUID, Link]]]) -> Tree:
+def _tree(found: Trace, branches: dict[UUID, list[tuple[UUID, TracedLink]]]) -> Tree:
     """The lots as a tree, each in full where it stands first from above and by its code from then on."""
     lots = found.genealogy.lots
     root = Tree(_described(found.root))
     shown = {found.root_id}
     # By hand and not by recursion: a chain of legacy lots may be longer than Python's stack.
-    ahead: list[tuple[Tree, UUID, Link]] = [(root, *branch) for branch in reversed(branches.get(found.root_id, ()))]
+    ahead: list[tuple[Tree, UUID, TracedLink]] = [
+        (root, *branch) for branch in reversed(branches.get(found.root_id, ()))
+    ]
     while ahead:
         trunk, lot_id, link = ahead.pop()
         quantity = f"{link.quantity_kg} kg" if link.quantity_kg is not None else "? kg"

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from runworker.config import Settings
-from runworker.engine.database import connect
-from runworker.engine.failures import as_rejection, is_passing
+from runworker.engine.constraints import as_rejection, is_passing
+from runworker.engine.sql.connection import connect
 from runworker.errors import ConfigurationError, Unavailable
 from runworker.logs import configure_logging
 from runworker.servers import as_owner, resolved

@@ -9,12 +9,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from runworker.batch_records import read_run_record, record_page
 from runworker.canonical import CANONICAL_STEPS
 from runworker.cli.opening import find_servers, owner_database
 from runworker.cli.output import print_wide, write_file
 from runworker.cli.reporting import show, tell
 from runworker.logs import printable
-from runworker.records import read_run_record, record_page
 from runworker.tracing import MassBalance, balance_of_run, find_run
 
 COLUMNS = ("step", "lots", "used_kg", "made_kg", "gained_kg", "lost_kg", "rejected_kg", "left_kg")

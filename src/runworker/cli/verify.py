@@ -6,7 +6,7 @@ import typer
 
 from runworker.cli.opening import find_servers, owner_database
 from runworker.cli.reporting import show, tell
-from runworker.engine import sealing
+from runworker.upkeep import seal
 
 
 def verify(
@@ -17,7 +17,7 @@ def verify(
     The chain cannot tell that its end was cut off: keep the head that is printed in another place and compare.
     """
     with owner_database(find_servers()) as database:
-        found = sealing.verify(database)
+        found = seal.verify(database)
     broken = found.broken
     result = {
         "intact": broken is None,

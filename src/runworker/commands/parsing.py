@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from runworker.codes import Code
 from runworker.commands.base import Command
 from runworker.commands.flows import FLOW_COMMANDS
 from runworker.commands.lots import LOT_COMMANDS
 from runworker.commands.runs import RUN_COMMANDS
-from runworker.errors import Code, InvalidMessage
+from runworker.errors import InvalidMessage
 
 COMMANDS: Final[Mapping[str, type[Command]]] = {
     command.name: command for command in (*RUN_COMMANDS, *LOT_COMMANDS, *FLOW_COMMANDS)

@@ -1,5 +1,5 @@
 """The engine: applies commands to PostgreSQL, one or many at a time."""
 
-from runworker.engine.apply import Engine
+from runworker.engine.engine import Engine
 
 __all__ = ["Engine"]

@@ -1,66 +1,110 @@
-"""One batch in one transaction: lock, read the ledger, judge, record.
+"""A batch: what it is asked to do, what comes of it, and one command on its way through."""
 
-A command that comes before its turn is stored WAITING, and judged again in the transaction of the command it waited
-for. Nothing is missed between two batches that commit at the same moment: ids without a row are serialized by advisory
-locks taken first, rows by their row locks, ledger before runs, each in sorted order.
-"""
-
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
-from runworker.commands import Command
-from runworker.engine import ledger
-from runworker.engine.entries import Decided, Entry, Order, Tools
-from runworker.engine.judge import Judge
-from runworker.engine.record import Record
-from runworker.states import DECIDED, CommandStatus
-
-
-def decide(connection: Connection, tools: Tools, order: Order) -> Decided:
-    """Do `order` in the transaction of `connection`. The commit is the caller's."""
-    first: dict[UUID, Command] = {}
-    for command in order.commands:
-        first.setdefault(command.idempotency_key, command)
-    peeked = [Entry.of_row(row).command for row in ledger.peek(connection, order.stored)]
-    asked = [*order.commands, *(command for command in peeked if isinstance(command, Command))]
-    after = {key for command in asked for key in command.after}
-    covered = {*first, *(id_ for command in asked for id_ in command.targets)}
-
-    now = ledger.lock(connection, covered | after)
-    rows = ledger.read(connection, {*first, *after, *order.stored}, covered if order.release else ())
-    known = {row.idempotency_key: row for row in rows}
-    fresh = [Entry.of_delivery(command) for key, command in first.items() if key not in known]
-    stored = [row for row in rows if _is_asked_for(row, order, first)]
-
-    judge = Judge(connection, tools, order, now, known)
-    judge.judge([*fresh, *_undecided(stored, judge)])
-    # What released commands changed may let others go on, which the first look did not cover.
-    while order.release and (changed := judge.woken - covered):
-        covered |= changed
-        judge.judge(_undecided(ledger.read(connection, (), changed), judge))
-    return Record(tools, order, now, known).write(connection, judge)
+from runworker.commands import Command, parse
+from runworker.config import Settings
+from runworker.engine.sql.ledger import LedgerRow
+from runworker.engine.sql.versions import Plans
+from runworker.errors import InvalidMessage, NotYet, Rejected
+from runworker.handlers.facts import Outcome
+from runworker.verdicts import Verdict
 
 
-def _is_asked_for(row: ledger.Row, order: Order, delivered: Container[UUID]) -> bool:
-    key = row.idempotency_key
-    if key in order.stored:
-        return True
-    if row.status is CommandStatus.QUEUED:
-        # Unless the same was delivered too, nobody has locked what it is about: the next sweep takes it.
-        queued = Entry.of_row(row).command
-        return isinstance(queued, Command) and any(
-            command.idempotency_key == key and command.fingerprint == queued.fingerprint for command in order.commands
-        )
-    # Without release only what was asked for is judged, and not what stands beside it.
-    return order.release or key in delivered
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The things that all batches of a process share.
+
+    counter_pool: connections of its own, so that numbers never wait for batches.
+    """
+
+    settings: Settings
+    counter_pool: Engine
+    plans: Plans
 
 
-def _undecided(rows: Iterable[ledger.Row], judge: Judge) -> list[Entry]:
-    """Rows still to be decided, oldest first. To judge one again that nothing has changed for does no harm."""
-    return [
-        Entry.of_row(row)
-        for row in sorted(rows, key=lambda row: row.received_at)
-        if row.status not in DECIDED and row.idempotency_key not in judge.entries
-    ]
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """What a batch is to do.
+
+    commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again.
+    refused: rejections known from an attempt that the database refused. release: whether commands that waited for
+    these are judged too. expire: whether overdue commands give up.
+    """
+
+    commands: Sequence[Command] = ()
+    task_ids: Mapping[UUID, str] = field(default_factory=dict)
+    stored: Collection[UUID] = ()
+    refused: Mapping[UUID, Rejected] = field(default_factory=dict)
+    release: bool = True
+    expire: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What came of a request.
+
+    verdicts: one for each of its commands. late: verdicts by task id of commands decided now whose own message was
+    answered WAITING before. changed_ids: whose waiting commands `release=False` left unjudged.
+    """
+
+    verdicts: list[Verdict]
+    late: dict[str, Verdict]
+    changed_ids: set[UUID]
+
+
+Answer = Outcome | Rejected | InvalidMessage | NotYet
+_FINAL: Final = (Outcome, Rejected, InvalidMessage)
+
+
+@dataclass(slots=True)
+class PendingCommand:
+    """One command on its way through a batch.
+
+    command: as read, or why it cannot be. row: its ledger row, where it was known before. undecided: keys of `after`
+    that are still open. answer: what the judge said last. expired: the answer is NotYet, and time is up.
+    """
+
+    key: UUID
+    command: Command | InvalidMessage
+    row: LedgerRow | None
+    undecided: tuple[UUID, ...]
+    answer: Answer | None = None
+    expired: bool = False
+
+    @classmethod
+    def of_delivery(cls, command: Command) -> "PendingCommand":
+        """A command that the ledger does not know."""
+        return cls(command.idempotency_key, command, None, command.after)
+
+    @classmethod
+    def of_row(cls, row: LedgerRow) -> "PendingCommand":
+        """A command that the ledger keeps. One that an upstream put there may be unreadable."""
+        command: Command | InvalidMessage
+        try:
+            key = {"idempotency_key": str(row.idempotency_key)}
+            command = parse(row.command, row.payload | key if isinstance(row.payload, dict) else row.payload)
+        except InvalidMessage as error:
+            command = error
+        if row.waiting_for is not None:
+            undecided = tuple(map(UUID, row.waiting_for.get("after", ())))
+        else:
+            undecided = command.after if isinstance(command, Command) else ()
+        return cls(row.idempotency_key, command, row, undecided)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the answer is final."""
+        return self.expired or isinstance(self.answer, _FINAL)
+
+    @property
+    def name(self) -> str | None:
+        """Wire name of the command, as far as it is known."""
+        if isinstance(self.command, Command):
+            return self.command.name
+        return self.row.command if self.row else None

@@ -8,86 +8,94 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from runworker.commands import Command, RegisterLot, StartRun
-from runworker.engine.entries import Answer, Entry, Order, Tools
-from runworker.engine.gathering import Gathering
-from runworker.engine.ledger import Row
-from runworker.engine.writing import Change
+from runworker.engine.batch import Answer, BatchRequest, PendingCommand, Resources
+from runworker.engine.changes import Change
+from runworker.engine.snapshot import Snapshot
+from runworker.engine.sql.ledger import LedgerRow
 from runworker.errors import InvalidMessage, NotYet, Rejected
 from runworker.handlers import handle
 from runworker.handlers.facts import Outcome
-from runworker.states import DECIDED
+from runworker.states import DECIDED_COMMANDS
 
 
 class Judge:
     """Judges the commands of one batch, and keeps what they have made of the facts so far.
 
-    entries: every command judged, by key. changes: what to write, in order. woken: ids that decisions changed.
+    commands: all that were judged, by key. changes: to be written, in order. changed_ids: of commands that were decided
+    and of the entities that they changed.
     """
 
     def __init__(
-        self, connection: Connection, tools: Tools, order: Order, now: datetime, known: Mapping[UUID, Row]
+        self,
+        connection: Connection,
+        resources: Resources,
+        request: BatchRequest,
+        now: datetime,
+        known: Mapping[UUID, LedgerRow],
     ) -> None:
-        self.entries: dict[UUID, Entry] = {}
+        self.commands: dict[UUID, PendingCommand] = {}
         self.changes: list[Change] = []
-        self.woken: set[UUID] = set()
-        self._order = order
+        self.changed_ids: set[UUID] = set()
+        self._request = request
         self._now = now
         self._known = known
-        self._waiting: defaultdict[UUID, dict[UUID, Entry]] = defaultdict(dict)
-        self._gathering = Gathering(connection, tools, now)
+        self._waiting: defaultdict[UUID, dict[UUID, PendingCommand]] = defaultdict(dict)
+        self._snapshot = Snapshot(connection, resources, now)
 
-    def judge(self, entries: Collection[Entry]) -> None:
-        """Judge `entries` in their order."""
-        self.entries.update((entry.key, entry) for entry in entries)
-        self._gathering.gather([entry.command for entry in entries if isinstance(entry.command, Command)])
-        queue = deque(entries)
+    def judge(self, commands: Collection[PendingCommand]) -> None:
+        """Judge `commands` in their order."""
+        self.commands.update((pending.key, pending) for pending in commands)
+        self._snapshot.load([pending.command for pending in commands if isinstance(pending.command, Command)])
+        queue = deque(commands)
         while queue:
-            entry = queue.popleft()
-            if entry.is_decided:
+            pending = queue.popleft()
+            if pending.is_decided:
                 continue
-            entry.answer = self._answer(entry)
-            entry.expired = isinstance(entry.answer, NotYet) and self._is_overdue(entry)
-            if isinstance(entry.answer, NotYet) and not entry.expired:
-                for id_ in entry.answer.wakes_on:
-                    self._waiting[id_][entry.key] = entry
+            pending.answer = self._answer(pending)
+            pending.expired = isinstance(pending.answer, NotYet) and self._is_overdue(pending)
+            if isinstance(pending.answer, NotYet) and not pending.expired:
+                for id_ in pending.answer.wakes_on:
+                    self._waiting[id_][pending.key] = pending
             else:
-                queue.extend(self._wake(entry))
+                queue.extend(self._wake(pending))
 
-    def _answer(self, entry: Entry) -> Answer:
-        if isinstance(entry.command, InvalidMessage):
-            return entry.command
-        if entry.key in self._order.refused:
-            return self._order.refused[entry.key]
-        entry.undecided = tuple(key for key in entry.undecided if not self._is_decided(key))
-        if entry.undecided:
-            return _after(entry.undecided, entry.command)
+    def _answer(self, pending: PendingCommand) -> Answer:
+        if isinstance(pending.command, InvalidMessage):
+            return pending.command
+        if pending.key in self._request.refused:
+            return self._request.refused[pending.key]
+        pending.undecided = tuple(key for key in pending.undecided if not self._is_decided(key))
+        if pending.undecided:
+            return _after(pending.undecided, pending.command)
         try:
-            return handle(entry.command, self._gathering.facts)
+            return handle(pending.command, self._snapshot.facts)
         except (Rejected, NotYet) as answer:
             return answer
 
-    def _wake(self, entry: Entry) -> list[Entry]:
-        """Take in what a decision changed. Returns the entries that waited for it."""
-        self.woken.add(entry.key)
-        woken = list(self._waiting.pop(entry.key, {}).values())
-        if isinstance(entry.answer, Outcome):
-            change = Change(entry.key, self._gathering.before(entry.answer), entry.answer, entry.answer.changed_ids)
+    def _wake(self, pending: PendingCommand) -> list[PendingCommand]:
+        """Take in what a decision changed. Returns the commands that waited for it."""
+        self.changed_ids.add(pending.key)
+        woken = list(self._waiting.pop(pending.key, {}).values())
+        if isinstance(pending.answer, Outcome):
+            change = Change(
+                pending.key, self._snapshot.before(pending.answer), pending.answer, pending.answer.changed_ids
+            )
             self.changes.append(change)
-            self._gathering.take_in(entry.answer)
-            self.woken |= change.ids
+            self._snapshot.take_in(pending.answer)
+            self.changed_ids |= change.ids
             # What was put after this very command goes before what waited for an entity only.
             woken += [waiting for id_ in sorted(change.ids) for waiting in self._waiting.pop(id_, {}).values()]
         return woken
 
     def _is_decided(self, key: UUID) -> bool:
-        if entry := self.entries.get(key):
-            return entry.is_decided
+        if pending := self.commands.get(key):
+            return pending.is_decided
         row = self._known.get(key)
-        return row is not None and row.status in DECIDED
+        return row is not None and row.status in DECIDED_COMMANDS
 
-    def _is_overdue(self, entry: Entry) -> bool:
-        expires_at = entry.row.expires_at if entry.row else None
-        return self._order.expire and expires_at is not None and expires_at <= self._now
+    def _is_overdue(self, pending: PendingCommand) -> bool:
+        expires_at = pending.row.expires_at if pending.row else None
+        return self._request.expire and expires_at is not None and expires_at <= self._now
 
 
 def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:

@@ -1,7 +1,8 @@
 """Use cases, pure: they read facts and return outcomes, or say `Rejected` or `NotYet`."""
 
+from runworker.codes import Code
 from runworker.commands import Command
-from runworker.errors import Code, Rejected
+from runworker.errors import Rejected
 from runworker.handlers.facts import Facts, Outcome
 from runworker.handlers.flows import FLOW_HANDLERS
 from runworker.handlers.lots import LOT_HANDLERS

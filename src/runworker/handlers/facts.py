@@ -19,7 +19,7 @@ from runworker.states import Decision, FlowVersionStatus, LotStatus, LotType, Ru
 _RUN_CODE: Final = re.compile(r"^RUN-\d{8}-([A-Z]{4})-\d{4,}$")
 
 
-class Step(NamedTuple):
+class StepFact(NamedTuple):
     """One row of run_step_executions."""
 
     step_index: int
@@ -30,7 +30,7 @@ class Step(NamedTuple):
     operator_id: UUID | None = None
 
 
-class Run(NamedTuple):
+class RunFact(NamedTuple):
     """One row of production_runs with its steps in ascending order. run_code is None until the engine gives one."""
 
     id: UUID
@@ -48,7 +48,7 @@ class Run(NamedTuple):
     idempotency_key: UUID | None = None
     status_reason: str | None = None
     new_at_site: str | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StepFact, ...] = ()
 
     @property
     def planned(self) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Lot:
+class LotFact:
     """One row of lots, and what has been taken from it. lot_code is None until the engine gives one.
 
     taken_kg: what its children took, in kilograms. children: their ids, as far as the command at hand needs them.
@@ -93,7 +93,7 @@ class Lot:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkFact:
     """Material that went from a parent lot into a child lot. child_run_id: the run that the child belongs to."""
 
     parent_id: UUID
@@ -103,7 +103,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class QcRecord:
+class QcFact:
     """One row of qc_decisions; its id is the command's key."""
 
     id: UUID
@@ -118,7 +118,7 @@ class QcRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class VersionFact:
     """A flow version: its state, and its plan or the rejection that reading the graph ended in."""
 
     id: UUID
@@ -150,14 +150,14 @@ class Facts:
     now: datetime
     rules: Rules
     users: Mapping[UUID, UserRole]
-    versions: Mapping[UUID, Version]
+    versions: Mapping[UUID, VersionFact]
     plans: Mapping[UUID, Plan | Rejected]
-    runs: Mapping[UUID, Run]
-    lots: Mapping[UUID, Lot]
+    runs: Mapping[UUID, RunFact]
+    lots: Mapping[UUID, LotFact]
     lots_of_run: Mapping[UUID, Collection[UUID]]
     unfinished_runs: Mapping[UUID, int]
 
-    def lots_of(self, run_id: UUID) -> list[Lot]:
+    def lots_of(self, run_id: UUID) -> list[LotFact]:
         """The run's lots that were loaded."""
         return [self.lots[lot_id] for lot_id in self.lots_of_run.get(run_id, ())]
 
@@ -166,11 +166,11 @@ class Facts:
 class Outcome:
     """Entities as a command leaves them, new ones included, and what the verdict says besides."""
 
-    run: Run | None = None
-    lots: tuple[Lot, ...] = ()
-    links: tuple[Link, ...] = ()
-    qc_record: QcRecord | None = None
-    versions: tuple[Version, ...] = ()
+    run: RunFact | None = None
+    lots: tuple[LotFact, ...] = ()
+    links: tuple[LinkFact, ...] = ()
+    qc_record: QcFact | None = None
+    versions: tuple[VersionFact, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from runworker.codes import Code
 from runworker.commands import (
     ApproveFlowVersion,
     Command,
@@ -12,8 +13,8 @@ from runworker.commands import (
     RejectFlowVersion,
     SubmitFlowVersion,
 )
-from runworker.errors import Code, Rejected
-from runworker.handlers.facts import Facts, Outcome, Version
+from runworker.errors import Rejected
+from runworker.handlers.facts import Facts, Outcome, VersionFact
 from runworker.states import FLOW_VERSION_MOVES, FlowVersionStatus
 
 
@@ -67,21 +68,21 @@ FLOW_HANDLERS: Mapping[type[Command], Callable[[Any, Facts], Outcome]] = {
 }
 
 
-def _existing(version_id: UUID, facts: Facts) -> Version:
+def _existing(version_id: UUID, facts: Facts) -> VersionFact:
     version = facts.versions.get(version_id)
     if version is None:
         raise Rejected(Code.UNKNOWN_FLOW_VERSION, f"no flow version has the id {version_id}")
     return version
 
 
-def _moved(version_id: UUID, target: FlowVersionStatus, facts: Facts) -> Version:
+def _moved(version_id: UUID, target: FlowVersionStatus, facts: Facts) -> VersionFact:
     version = _existing(version_id, facts)
     if target not in FLOW_VERSION_MOVES[version.status]:
         raise _illegal(version, target)
     return replace(version, status=target)
 
 
-def _illegal(version: Version, target: FlowVersionStatus) -> Rejected:
+def _illegal(version: VersionFact, target: FlowVersionStatus) -> Rejected:
     allowed = " or ".join(str(status) for status, targets in FLOW_VERSION_MOVES.items() if target in targets)
     return Rejected(
         Code.FLOW_VERSION_ILLEGAL_MOVE,
@@ -90,7 +91,7 @@ def _illegal(version: Version, target: FlowVersionStatus) -> Rejected:
     )
 
 
-def _with_valid_plan(version: Version) -> Version:
+def _with_valid_plan(version: VersionFact) -> VersionFact:
     if isinstance(version.plan, Rejected):
         raise version.plan
     return version

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from runworker.errors import Code, Rejected
-from runworker.handlers.facts import Facts, Lot, Run
-from runworker.states import LotStatus, LotType, RunStatus
+from runworker.codes import Code
+from runworker.errors import Rejected
+from runworker.handlers.facts import Facts, LotFact, RunFact
+from runworker.states import SKU_INHERITING_LOT_TYPES, LotStatus, LotType, RunStatus
 
-_INHERITING = frozenset({LotType.PAL, LotType.SHIP})
 
-
-def consumed(parent: Lot, child: Lot, quantity_kg: Decimal, run: Run | None, facts: Facts, *, final: bool) -> Lot:
+def consumed(
+    parent: LotFact, child: LotFact, quantity_kg: Decimal, run: RunFact | None, facts: Facts, *, final: bool
+) -> LotFact:
     """The parent after `quantity_kg` of it went into the child; CONSUMED when nothing is left or `final`.
 
     run: the child's. Raises Rejected where a rule forbids it.
@@ -27,7 +28,7 @@ def consumed(parent: Lot, child: Lot, quantity_kg: Decimal, run: Run | None, fac
             Code.PARENT_NOT_EARLIER,
             f"parent {parent.id} is of step {parent.step_index}, not of one before the child's step {child.step_index}",
         )
-    _same_place(parent, run, facts)
+    _require_same_place(parent, run, facts)
     if quantity_kg > parent.left_kg:
         raise Rejected(
             Code.QUANTITY_EXCEEDS_LEFT,
@@ -38,7 +39,7 @@ def consumed(parent: Lot, child: Lot, quantity_kg: Decimal, run: Run | None, fac
     return replace(taken, status=LotStatus.CONSUMED) if final or taken.left_kg == 0 else taken
 
 
-def sku_of_child(child: Lot, material: Sequence[Lot]) -> str | None:
+def sku_of_child(child: LotFact, material: Sequence[LotFact]) -> str | None:
     """The child's SKU once it holds this material. Raises Rejected where SKUs would mix.
 
     material: its parents, and the child itself where it holds some already. A lot of a type with a SKU keeps to that.
@@ -59,19 +60,21 @@ def sku_of_child(child: Lot, material: Sequence[Lot]) -> str | None:
     return own
 
 
-def relabelled(child: Lot, parent: Lot) -> tuple[Lot, ...]:
+def relabelled(child: LotFact, parent: LotFact) -> tuple[LotFact, ...]:
     """The child with another SKU, where it inherits one and the parent's material changes it; else nothing."""
     sku = sku_of_child(child, [child, parent])
-    return (replace(child, sku_type=sku),) if child.lot_type in _INHERITING and sku != child.sku_type else ()
+    return (
+        (replace(child, sku_type=sku),) if child.lot_type in SKU_INHERITING_LOT_TYPES and sku != child.sku_type else ()
+    )
 
 
-def _sku(lot: Lot) -> str | None:
+def _sku(lot: LotFact) -> str | None:
     # A type that names its SKU tells it also where another system left the column empty.
     of_type = lot.lot_type[-2:] if lot.lot_type is not None and lot.lot_type.endswith(("15", "30")) else None
     return lot.sku_type or of_type
 
 
-def _same_place(parent: Lot, run: Run | None, facts: Facts) -> None:
+def _require_same_place(parent: LotFact, run: RunFact | None, facts: Facts) -> None:
     home = facts.runs.get(parent.run_id) if parent.run_id else None
     if home is None or run is None:
         return

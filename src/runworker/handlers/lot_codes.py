@@ -4,9 +4,10 @@ import re
 from datetime import date
 from typing import Final
 
+from runworker.codes import Code
 from runworker.commands import RegisterLot
-from runworker.errors import Code, Rejected
-from runworker.handlers.facts import Facts, Run
+from runworker.errors import Rejected
+from runworker.handlers.facts import Facts, RunFact
 from runworker.states import LotType
 
 _CODE: Final = re.compile(r"(?P<prefix>[A-Z0-9]+)-(?P<day>\d{8})-(?P<site>[A-Z]{4})-\d{4,}", re.ASCII)
@@ -17,7 +18,7 @@ def code_prefix(lot_type: LotType) -> str:
     return "MIXLOT" if lot_type is LotType.MIX else str(lot_type)
 
 
-def check_code(command: RegisterLot, run: Run, facts: Facts) -> None:
+def require_fitting_code(command: RegisterLot, run: RunFact, facts: Facts) -> None:
     """Refuse a code that the caller gave and that does not fit the lot's type or the run's site."""
     if command.lot_code is None:
         return

@@ -1,13 +1,14 @@
 """Use cases of lots. Rules: the domain reference, "Lot"."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from runworker.canonical import CANONICAL_STEPS
+from runworker.codes import Code
 from runworker.commands import (
     Command,
     ConsumeLot,
@@ -17,41 +18,46 @@ from runworker.commands import (
     RejectLot,
     ResolveHold,
 )
-from runworker.errors import Code, NotYet, Rejected
-from runworker.handlers.facts import Facts, Link, Lot, Outcome, QcRecord, Run
+from runworker.errors import NotYet, Rejected
+from runworker.handlers.facts import Facts, LinkFact, LotFact, Outcome, QcFact, RunFact
 from runworker.handlers.genealogy import consumed, relabelled, sku_of_child
-from runworker.handlers.lot_codes import check_code
-from runworker.handlers.turns import FINISHED, in_turn_for_step, must_be_running, operator_of, started_run
-from runworker.states import Decision, LotStatus, LotType, RunStatus
-
-_LEGACY_TYPES: Final = frozenset({LotType.SKW, LotType.FRZ, LotType.FG})
+from runworker.handlers.lot_codes import require_fitting_code
+from runworker.handlers.turns import operator_of, require_running, require_turn_for_step, started_run
+from runworker.states import (
+    CLOSED_LOTS,
+    FINISHED_RUNS,
+    LEGACY_LOT_TYPES,
+    NO_CHILD_LOTS,
+    STOPPABLE_LOTS,
+    Decision,
+    LotStatus,
+    LotType,
+    RunStatus,
+)
 
 _AFTER_DECISION: Final = {
     Decision.PASS: LotStatus.RELEASED,
     Decision.HOLD: LotStatus.HOLD,
     Decision.FAIL: LotStatus.REJECTED,
 }
-_IN_QUARANTINE: Final = frozenset({LotStatus.QUARANTINE})
-_ON_HOLD: Final = frozenset({LotStatus.HOLD})
-_IN_USE: Final = frozenset({LotStatus.QUARANTINE, LotStatus.RELEASED})
 
 
 def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
     """Create the lot in QUARANTINE and consume its parents."""
     operator_id = operator_of(command.operator_id, command.issued_by, facts)
     run = started_run(command.run_id, facts)
-    in_turn_for_step(run, command.step_index)
-    must_be_running(run)
+    require_turn_for_step(run, command.step_index)
+    require_running(run)
     if command.target_lot in facts.lots:
         raise Rejected(Code.LOT_ALREADY_EXISTS, f"lot {command.target_lot} has been registered before")
-    _allowed_type(command.lot_type, run)
-    check_code(command, run, facts)
+    _require_allowed_type(command.lot_type, run)
+    require_fitting_code(command, run, facts)
     if command.supplier_id is not None and command.lot_type is not LotType.RAW:
         raise Rejected(
             Code.SUPPLIER_NOT_ALLOWED,
             f"a {command.lot_type} lot has parents and no supplier of its own; got {command.supplier_id}",
         )
-    lot = Lot(
+    lot = LotFact(
         id=command.target_lot,
         lot_code=command.lot_code,
         lot_type=command.lot_type,
@@ -68,7 +74,7 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
     wanted = _wanted(command)
     parents = [_to_be_consumed(parent_id, lot, facts) for parent_id in wanted]
     lot = replace(lot, sku_type=sku_of_child(lot, parents))
-    links = tuple(Link(parent_id, lot.id, quantity, run.id) for parent_id, quantity in wanted.items())
+    links = tuple(LinkFact(parent_id, lot.id, quantity, run.id) for parent_id, quantity in wanted.items())
     taken = tuple(consumed(parent, lot, wanted[parent.id], run, facts, final=False) for parent in parents)
     gained = lot.weight_kg - sum(wanted.values(), Decimal(0)) if lot.weight_kg and wanted else None
     return Outcome(lots=(lot, *taken), links=links, state={"gained_kg": str(gained)} if gained is not None else {})
@@ -77,7 +83,7 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
 def record_qc_decision(command: RecordQcDecision, facts: Facts) -> Outcome:
     """Write the decision and move the lot; a CCP temperature over its limit forces HOLD whatever was decided."""
     lot = _existing(command.lot_id, facts)
-    _not_archived(lot, facts)
+    _require_unarchived(lot, facts)
     if command.decision is not Decision.PASS and len(command.notes or "") < _SHORTEST_NOTES:
         raise Rejected(
             Code.NOTES_REQUIRED,
@@ -93,9 +99,9 @@ def record_qc_decision(command: RecordQcDecision, facts: Facts) -> Outcome:
             f"decided {command.decision}" + (f": {command.notes}" if command.notes else "")
         )
     # What leaves HOLD is a manager's to say, by resolve_hold and reject_lot, whatever quality control finds.
-    _in_state(lot, target, _IN_USE if target is LotStatus.HOLD else _IN_QUARANTINE)
+    _require_state(lot, target, STOPPABLE_LOTS if target is LotStatus.HOLD else {LotStatus.QUARANTINE})
     moved = replace(lot, status=target, temperature_c=temperature, status_reason=reason or lot.status_reason)
-    record = QcRecord(
+    record = QcFact(
         id=command.idempotency_key,
         lot_id=lot.id,
         qc_gate_id=command.qc_gate_id,
@@ -124,26 +130,26 @@ def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
     child = _existing(command.into_lot_id, facts)
     parent = _to_be_consumed(command.lot_id, child, facts)
     run = facts.runs.get(child.run_id) if child.run_id else None
-    if run is not None and run.status in FINISHED:
+    if run is not None and run.status in FINISHED_RUNS:
         raise Rejected(
             Code.RUN_READ_ONLY,
             f"lot {child.id} belongs to run {run.id}, which is {run.status}: what its lots are made of is settled",
             run_status=str(run.status),
         )
-    if child.status in (LotStatus.REJECTED, LotStatus.CONSUMED, LotStatus.FINISHED):
+    if child.status in NO_CHILD_LOTS:
         raise Rejected(Code.LOT_ILLEGAL_MOVE, f"lot {child.id} is {child.status} and takes no more material")
     if child.lot_type is LotType.RAW:
         raise Rejected(Code.RAW_LOT_HAS_PARENTS, f"lot {child.id} is RAW: it comes from a supplier and has no parents")
     sku_changed = relabelled(child, parent)
     taken = consumed(parent, child, command.quantity_used_kg, run, facts, final=command.final)
-    link = Link(parent.id, child.id, command.quantity_used_kg, child_run_id=child.run_id)
+    link = LinkFact(parent.id, child.id, command.quantity_used_kg, child_run_id=child.run_id)
     return Outcome(lots=(taken, *sku_changed), links=(link,))
 
 
 def finish_lot(command: FinishLot, facts: Facts) -> Outcome:
     """Close a lot."""
     lot = _existing(command.lot_id, facts)
-    _not_archived(lot, facts)
+    _require_unarchived(lot, facts)
     if not can_finish(lot, facts.lots):
         if lot.status is not LotStatus.CONSUMED:
             raise Rejected(
@@ -159,7 +165,7 @@ def finish_lot(command: FinishLot, facts: Facts) -> Outcome:
     return Outcome(lots=(replace(lot, status=LotStatus.FINISHED),))
 
 
-def can_finish(lot: Lot, lots: Mapping[UUID, Lot]) -> bool:
+def can_finish(lot: LotFact, lots: Mapping[UUID, LotFact]) -> bool:
     """Whether the lot may become FINISHED: CONSUMED with all children closed, or a RELEASED shipment."""
     if lot.lot_type is LotType.SHIP and lot.status is LotStatus.RELEASED:
         return True
@@ -178,18 +184,18 @@ LOT_HANDLERS: Mapping[type[Command], Callable[[Any, Facts], Outcome]] = {
 _SHORTEST_NOTES: Final = 10
 
 
-def _is_closed(lot: Lot | None) -> bool:
-    return lot is not None and lot.status in (LotStatus.FINISHED, LotStatus.REJECTED)
+def _is_closed(lot: LotFact | None) -> bool:
+    return lot is not None and lot.status in CLOSED_LOTS
 
 
-def _existing(lot_id: UUID, facts: Facts) -> Lot:
+def _existing(lot_id: UUID, facts: Facts) -> LotFact:
     lot = facts.lots.get(lot_id)
     if lot is None:
         raise NotYet(f"lot {lot_id} does not exist yet", waiting_for={"lot_id": str(lot_id)}, wakes_on=(lot_id,))
     return lot
 
 
-def _in_state(lot: Lot, target: LotStatus, allowed: frozenset[LotStatus]) -> None:
+def _require_state(lot: LotFact, target: LotStatus, allowed: Set[LotStatus]) -> None:
     if lot.status not in allowed:
         raise Rejected(
             Code.LOT_ILLEGAL_MOVE,
@@ -200,19 +206,19 @@ def _in_state(lot: Lot, target: LotStatus, allowed: frozenset[LotStatus]) -> Non
 
 def _from_hold(lot_id: UUID, target: LotStatus, why: str, facts: Facts) -> Outcome:
     lot = _existing(lot_id, facts)
-    _not_archived(lot, facts)
-    _in_state(lot, target, _ON_HOLD)
+    _require_unarchived(lot, facts)
+    _require_state(lot, target, {LotStatus.HOLD})
     return Outcome(lots=(replace(lot, status=target, status_reason=why),))
 
 
-def _not_archived(lot: Lot, facts: Facts) -> None:
+def _require_unarchived(lot: LotFact, facts: Facts) -> None:
     run = facts.runs.get(lot.run_id) if lot.run_id else None
     if run is not None and run.status is RunStatus.ARCHIVED:
         raise Rejected(Code.RUN_READ_ONLY, f"lot {lot.id} belongs to run {run.id}, which is ARCHIVED")
 
 
-def _allowed_type(lot_type: LotType, run: Run) -> None:
-    if lot_type in _LEGACY_TYPES:
+def _require_allowed_type(lot_type: LotType, run: RunFact) -> None:
+    if lot_type in LEGACY_LOT_TYPES:
         raise Rejected(Code.LOT_TYPE_LEGACY, f"{lot_type} is a legacy type; register {lot_type}15 or {lot_type}30")
     allowed = CANONICAL_STEPS[run.current_step_index].lot_types
     if lot_type not in allowed:
@@ -239,7 +245,7 @@ def _wanted(command: RegisterLot) -> dict[UUID, Decimal]:
     return wanted
 
 
-def _to_be_consumed(parent_id: UUID, child: Lot, facts: Facts) -> Lot:
+def _to_be_consumed(parent_id: UUID, child: LotFact, facts: Facts) -> LotFact:
     if parent_id == child.id:
         raise Rejected(Code.LOT_OWN_PARENT, f"lot {child.id} cannot be made of itself")
     return _existing(parent_id, facts)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
+from runworker.codes import Code
 from runworker.commands import (
     AbortRun,
     AdvanceStep,
@@ -16,22 +17,19 @@ from runworker.commands import (
     RollbackStep,
     StartRun,
 )
-from runworker.errors import Code, Rejected
-from runworker.handlers.facts import Facts, Lot, Outcome, Run, Step, Version
+from runworker.errors import Rejected
+from runworker.handlers.facts import Facts, LotFact, Outcome, RunFact, StepFact, VersionFact
 from runworker.handlers.lots import can_finish
 from runworker.handlers.turns import (
     before_its_turn,
     existing_run,
-    in_turn_to_advance,
-    must_be_running,
     operator_of,
+    require_running,
+    require_turn_to_advance,
     started_run,
 )
 from runworker.plan import SKIPPED_NODE_ID, Plan
-from runworker.states import RUN_MOVES, FlowVersionStatus, LotStatus, RunStatus, StepExecutionStatus
-
-_BLOCKING_WITH_GATE: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.HOLD})
-_BLOCKING_WITHOUT_GATE: Final = frozenset({LotStatus.HOLD})
+from runworker.states import QC_PENDING_LOTS, RUN_MOVES, FlowVersionStatus, LotStatus, RunStatus, StepExecutionStatus
 
 
 def start_run(command: StartRun, facts: Facts) -> Outcome:
@@ -51,7 +49,7 @@ def start_run(command: StartRun, facts: Facts) -> Outcome:
         )
     if isinstance(version.plan, Rejected):
         raise version.plan
-    base = existing or Run(
+    base = existing or RunFact(
         id=command.target_run,
         status=RunStatus.IDLE,
         flow_version_id=version.id,
@@ -77,9 +75,9 @@ def advance_step(command: AdvanceStep, facts: Facts) -> Outcome:
     """Finish the current step and begin the planned one after it."""
     operator_id = operator_of(command.operator_id, command.issued_by, facts)
     run = started_run(command.run_id, facts)
-    in_turn_to_advance(run, command.to_step_index)
-    must_be_running(run)
-    _quality_done(run, facts)
+    require_turn_to_advance(run, command.to_step_index)
+    require_running(run)
+    _require_quality_done(run, facts)
     return Outcome(_begin_step(_finish_step(run, facts), command.to_step_index, operator_id, facts))
 
 
@@ -127,8 +125,8 @@ def complete_run(command: CompleteRun, facts: Facts) -> Outcome:
     last = run.planned[-1]
     if run.current_step_index != last:
         raise before_its_turn(run, f"step {last}, the plan's last", last)
-    must_be_running(run)
-    _quality_done(run, facts)
+    require_running(run)
+    _require_quality_done(run, facts)
     run = _finish_step(run, facts)
     finished = _finished_lots(run, facts)
     return Outcome(
@@ -171,7 +169,7 @@ RUN_HANDLERS: Mapping[type[Command], Callable[[Any, Facts], Outcome]] = {
 }
 
 
-def _published(version_id: UUID, facts: Facts) -> Version:
+def _published(version_id: UUID, facts: Facts) -> VersionFact:
     version = facts.versions.get(version_id)
     if version is None:
         raise Rejected(Code.UNKNOWN_FLOW_VERSION, f"no flow version has the id {version_id}")
@@ -183,15 +181,15 @@ def _published(version_id: UUID, facts: Facts) -> Version:
     return version
 
 
-def _steps_of(plan: Plan) -> tuple[Step, ...]:
-    planned = [Step(step.index, step.node_id, StepExecutionStatus.PENDING) for step in plan.steps]
-    skipped = [Step(index, SKIPPED_NODE_ID, StepExecutionStatus.SKIPPED) for index in plan.skipped]
+def _steps_of(plan: Plan) -> tuple[StepFact, ...]:
+    planned = [StepFact(step.index, step.node_id, StepExecutionStatus.PENDING) for step in plan.steps]
+    skipped = [StepFact(index, SKIPPED_NODE_ID, StepExecutionStatus.SKIPPED) for index in plan.skipped]
     return tuple(sorted(planned + skipped, key=lambda step: step.step_index))
 
 
-def _quality_done(run: Run, facts: Facts) -> None:
+def _require_quality_done(run: RunFact, facts: Facts) -> None:
     """Refuse to leave a step whose lots quality control is not done with."""
-    blocking = _BLOCKING_WITH_GATE if _has_gate(run, facts) else _BLOCKING_WITHOUT_GATE
+    blocking = QC_PENDING_LOTS if _has_gate(run, facts) else {LotStatus.HOLD}
     open_lots = [
         lot for lot in facts.lots_of(run.id) if lot.step_index == run.current_step_index and lot.status in blocking
     ]
@@ -203,7 +201,7 @@ def _quality_done(run: Run, facts: Facts) -> None:
         )
 
 
-def _has_gate(run: Run, facts: Facts) -> bool:
+def _has_gate(run: RunFact, facts: Facts) -> bool:
     plan = facts.plans.get(run.flow_version_id) if run.flow_version_id else None
     if plan is None or isinstance(plan, Rejected):
         return True  # a plan that cannot be read any more opens no gate
@@ -211,11 +209,11 @@ def _has_gate(run: Run, facts: Facts) -> bool:
     return step is None or step.has_gate
 
 
-def _is_live_beyond(lot: Lot, step_index: int) -> bool:
+def _is_live_beyond(lot: LotFact, step_index: int) -> bool:
     return lot.step_index is not None and lot.step_index > step_index and lot.status is not LotStatus.REJECTED
 
 
-def _finished_lots(run: Run, facts: Facts) -> tuple[Lot, ...]:
+def _finished_lots(run: RunFact, facts: Facts) -> tuple[LotFact, ...]:
     lots = dict(facts.lots)
     finished = []
     for lot in sorted(facts.lots_of(run.id), key=lambda lot: lot.step_index or 0, reverse=True):
@@ -225,11 +223,11 @@ def _finished_lots(run: Run, facts: Facts) -> tuple[Lot, ...]:
     return tuple(finished)
 
 
-def _codes(lots: list[Lot]) -> list[str]:
+def _codes(lots: list[LotFact]) -> list[str]:
     return sorted(lot.lot_code or str(lot.id) for lot in lots)[:20]
 
 
-def _moved(run_id: UUID, target: RunStatus, facts: Facts) -> Run:
+def _moved(run_id: UUID, target: RunStatus, facts: Facts) -> RunFact:
     run = existing_run(run_id, facts)
     if target not in RUN_MOVES[run.status]:
         allowed = [str(status) for status, targets in RUN_MOVES.items() if target in targets]
@@ -237,7 +235,7 @@ def _moved(run_id: UUID, target: RunStatus, facts: Facts) -> Run:
     return run._replace(status=target)
 
 
-def _illegal(run: Run, target: RunStatus, why: str) -> NoReturn:
+def _illegal(run: RunFact, target: RunStatus, why: str) -> NoReturn:
     raise Rejected(
         Code.RUN_ILLEGAL_MOVE,
         f"run {run.id} is {run.status} and cannot become {target}: {why}",
@@ -245,16 +243,16 @@ def _illegal(run: Run, target: RunStatus, why: str) -> NoReturn:
     )
 
 
-def _finish_step(run: Run, facts: Facts) -> Run:
+def _finish_step(run: RunFact, facts: Facts) -> RunFact:
     finished = {"status": StepExecutionStatus.COMPLETED, "completed_at": facts.now}
     return _with_step(run, run.current_step_index, finished)
 
 
-def _begin_step(run: Run, step_index: int, operator_id: UUID, facts: Facts) -> Run:
+def _begin_step(run: RunFact, step_index: int, operator_id: UUID, facts: Facts) -> RunFact:
     begun = {"status": StepExecutionStatus.IN_PROGRESS, "started_at": facts.now, "operator_id": operator_id}
     return _with_step(run, step_index, begun, current_step_index=step_index)
 
 
-def _with_step(run: Run, step_index: int, changed: Mapping[str, Any], **of_run: Any) -> Run:
+def _with_step(run: RunFact, step_index: int, changed: Mapping[str, Any], **of_run: Any) -> RunFact:
     steps = tuple([step._replace(**changed) if step.step_index == step_index else step for step in run.steps])
     return run._replace(steps=steps, **of_run)

@@ -6,11 +6,10 @@ plan gives end the same in whatever order they arrive. A command whose turn it i
 
 from uuid import UUID
 
-from runworker.errors import Code, NotYet, Rejected
-from runworker.handlers.facts import Facts, Run
-from runworker.states import RunStatus
-
-FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.ABORTED, RunStatus.ARCHIVED})
+from runworker.codes import Code
+from runworker.errors import NotYet, Rejected
+from runworker.handlers.facts import Facts, RunFact
+from runworker.states import FINISHED_RUNS, RunStatus
 
 
 def operator_of(operator_id: UUID | None, issued_by: UUID, facts: Facts) -> UUID:
@@ -20,7 +19,7 @@ def operator_of(operator_id: UUID | None, issued_by: UUID, facts: Facts) -> UUID
     return operator_id or issued_by
 
 
-def existing_run(run_id: UUID, facts: Facts) -> Run:
+def existing_run(run_id: UUID, facts: Facts) -> RunFact:
     """The run; waits for one that does not exist yet."""
     run = facts.runs.get(run_id)
     if run is None:
@@ -28,7 +27,7 @@ def existing_run(run_id: UUID, facts: Facts) -> Run:
     return run
 
 
-def started_run(run_id: UUID, facts: Facts) -> Run:
+def started_run(run_id: UUID, facts: Facts) -> RunFact:
     """The run, begun and not finished, with a plan to follow; waits for one that is not begun."""
     run = existing_run(run_id, facts)
     if run.status is RunStatus.IDLE:
@@ -37,7 +36,7 @@ def started_run(run_id: UUID, facts: Facts) -> Run:
             waiting_for={"run_id": str(run_id), "run_status": str(RunStatus.RUNNING)},
             wakes_on=(run_id,),
         )
-    if run.status in FINISHED:
+    if run.status in FINISHED_RUNS:
         raise Rejected(Code.RUN_NOT_RUNNING, f"run {run_id} is {run.status}", run_status=str(run.status))
     if not run.planned:
         raise Rejected(
@@ -46,8 +45,8 @@ def started_run(run_id: UUID, facts: Facts) -> Run:
     return run
 
 
-def in_turn_for_step(run: Run, step_index: int) -> None:
-    """Whether the run is at this very step; waits for a later one."""
+def require_turn_for_step(run: RunFact, step_index: int) -> None:
+    """Require that the run is at this very step; the command waits for a later one."""
     _planned(run, step_index)
     if step_index < run.current_step_index:
         raise _passed(run, step_index)
@@ -55,8 +54,8 @@ def in_turn_for_step(run: Run, step_index: int) -> None:
         raise before_its_turn(run, f"step {step_index}", step_index)
 
 
-def in_turn_to_advance(run: Run, target: int) -> None:
-    """Whether `target` is the planned step after the current one; waits for the one before it."""
+def require_turn_to_advance(run: RunFact, target: int) -> None:
+    """Require that `target` is the planned step after the current one; the command waits for the one before it."""
     planned = _planned(run, target)
     if target <= run.current_step_index:
         raise _passed(run, target)
@@ -65,7 +64,7 @@ def in_turn_to_advance(run: Run, target: int) -> None:
         raise before_its_turn(run, f"step {before}", before)
 
 
-def before_its_turn(run: Run, where: str, step_index: int) -> NotYet:
+def before_its_turn(run: RunFact, where: str, step_index: int) -> NotYet:
     """What to raise for a command that has to wait until the run reaches a step."""
     return NotYet(
         f"run {run.id} is at step {run.current_step_index} and has to reach {where} first",
@@ -74,13 +73,13 @@ def before_its_turn(run: Run, where: str, step_index: int) -> NotYet:
     )
 
 
-def must_be_running(run: Run) -> None:
+def require_running(run: RunFact) -> None:
     """Refuse what a run on HOLD does not do."""
     if run.status is RunStatus.HOLD:
         raise Rejected(Code.RUN_ON_HOLD, f"run {run.id} is on HOLD: {run.status_reason or 'no reason recorded'}")
 
 
-def _planned(run: Run, step_index: int) -> tuple[int, ...]:
+def _planned(run: RunFact, step_index: int) -> tuple[int, ...]:
     """The steps of the plan, of which this has to be one."""
     planned = run.planned
     if step_index not in planned:
@@ -90,7 +89,7 @@ def _planned(run: Run, step_index: int) -> tuple[int, ...]:
     return planned
 
 
-def _passed(run: Run, step_index: int) -> Rejected:
+def _passed(run: RunFact, step_index: int) -> Rejected:
     return Rejected(
         Code.STEP_ALREADY_PASSED,
         f"run {run.id} is at step {run.current_step_index}; step {step_index} lies behind it",

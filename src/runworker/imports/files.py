@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Final, NoReturn
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.imports.refusal import ImportRefused
 from runworker.plan import PlanProblem
 

@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from runworker.errors import Code, Rejected
+from runworker.codes import Code
+from runworker.errors import Rejected
 from runworker.imports.files import FlowFile
 from runworker.imports.refusal import ImportRefused
 from runworker.imports.users import find_user, require_role

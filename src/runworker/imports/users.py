@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from runworker.errors import Code, Rejected
+from runworker.codes import Code
+from runworker.errors import Rejected
 from runworker.imports.refusal import ImportRefused
 from runworker.models import User, UserRole
 

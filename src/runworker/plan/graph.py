@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.plan.problems import PlanProblem, described, described_field, quoted
 
 MAX_NODES: Final = 500

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from runworker.errors import Code, Rejected
+from runworker.codes import Code
+from runworker.errors import Rejected
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_IDS = 20

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from itertools import pairwise
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.plan.graph import LAST_STEP, Graph, Node, NodeType, read_graph
 from runworker.plan.paths import chain_from, find_cycle, reaches
 from runworker.plan.problems import PlanInvalid, PlanProblem, listed, quoted

@@ -68,7 +68,7 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerRow:
+class CommandRow:
     """Columns of commands."""
 
     idempotency_key: UUID
@@ -149,7 +149,7 @@ class DatabaseState:
     versions: tuple[VersionRow, ...]
     runs: tuple[RunRow, ...]
     steps: tuple[StepRow, ...]
-    ledger: tuple[LedgerRow, ...]
+    ledger: tuple[CommandRow, ...]
     events: tuple[EventRow, ...]
     dead_letters: tuple[str, ...]
     lots: tuple[LotRow, ...]
@@ -178,7 +178,7 @@ def read_state(connection: Connection, scenario: BuiltScenario, *, queue: str) -
         versions=_read(connection, VersionRow, FlowVersion, FlowVersion.id == one_of(scenario.versions)),
         runs=_read(connection, RunRow, ProductionRun, pinned),
         steps=_read(connection, StepRow, RunStepExecution, RunStepExecution.run_id == one_of(runs)),
-        ledger=_read(connection, LedgerRow, CommandRecord, sent),
+        ledger=_read(connection, CommandRow, CommandRecord, sent),
         events=_events(connection, [*runs, *ids, *made, *scenario.version_trails]),
         dead_letters=_dead_letters(connection, keys, queue),
         lots=lots,

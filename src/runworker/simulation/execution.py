@@ -107,7 +107,7 @@ class Execution:
     def _send(self, running: WorkerProcesses) -> None:
         with self._queue.client() as client:
             for message in self._plan.messages:
-                client.send_again(message)
+                client.post(message)
                 self._sent.append(message.idempotency_key)
                 self._look(running)
         self._progress.begin_to_wait()

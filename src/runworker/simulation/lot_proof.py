@@ -10,11 +10,10 @@ from runworker.models import FlowVersion, Lot, LotGenealogy, QCDecision
 from runworker.simulation.database_state import DatabaseState, EventRow
 from runworker.simulation.mass_balance import unbalanced
 from runworker.simulation.proof import Expectation, Finder, by, differences
-from runworker.states import LotType
+from runworker.states import SKU_INHERITING_LOT_TYPES, LotType
 
 LOTS: Final = Lot.__tablename__
 VERSIONS: Final = FlowVersion.__tablename__
-INHERITING: Final = frozenset({LotType.PAL, LotType.SHIP})
 
 
 def _lots(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
@@ -67,7 +66,7 @@ def _purity(_wanted: Expectation, state: DatabaseState) -> Iterator[str]:
         if (own or lot_type == LotType.PAL) and len(skus[lot_id]) != 1:
             yield f"lot {lot_id} ({lot_type}) is made of {' and '.join(sorted(skus[lot_id])) or 'no SKU'}"
         one = next(iter(skus[lot_id])) if len(skus[lot_id]) == 1 else None
-        if lot and lot.sku_type != (one if own or lot_type in INHERITING else None):
+        if lot and lot.sku_type != (one if own or lot_type in SKU_INHERITING_LOT_TYPES else None):
             yield f"lot {lot_id} ({lot_type}) says that it is of SKU {lot.sku_type}; it had to be {one}"
 
 

@@ -11,15 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
 from runworker.simulation.database_state import DatabaseState, LinkRow
 from runworker.simulation.proof import Expectation
-from runworker.simulation.scenario import CLOSED_LOTS, NOTHING, BuiltScenario
-from runworker.states import LotStatus, LotType
-
-USED_UP: Final = frozenset({LotStatus.CONSUMED, LotStatus.FINISHED})
+from runworker.simulation.scenario import NOTHING, BuiltScenario
+from runworker.states import CLOSED_LOTS, USED_UP_LOTS, LotStatus, LotType
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def _whereabouts(lot_type: str | None, status: str) -> str:
         return "rejected"
     if lot_type == LotType.SHIP and status in CLOSED_LOTS:
         return "shipped"
-    return "written off" if status in USED_UP else "left"
+    return "written off" if status in USED_UP_LOTS else "left"
 
 
 def _total(kilograms: Iterable[Decimal]) -> Decimal:

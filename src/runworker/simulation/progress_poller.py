@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from runworker.models import CommandRecord
 from runworker.simulation.database_state import one_of
 from runworker.simulation.own_queue import OwnQueue
-from runworker.states import DECIDED
+from runworker.states import DECIDED_COMMANDS
 
 PATIENCE_SECONDS: Final = 60.0
 """Without anything new for so long, nobody waits any more."""
@@ -95,7 +95,7 @@ class ProgressPoller:
                 counted = min(deliveries, self._open[key])
                 self.counted += counted - self._partly.get(key, 0)
                 self._partly[key] = counted
-                if status in DECIDED:
+                if status in DECIDED_COMMANDS:
                     self._undecided.discard(key)
                     if counted == self._open[key]:
                         del self._open[key]

@@ -19,13 +19,12 @@ from runworker.models import ProductionRun, RunStepExecution
 from runworker.plan import SKIPPED_NODE_ID, StepPlan
 from runworker.simulation.database_state import DatabaseState, Row, RunRow, StepRow
 from runworker.simulation.scenario import BuiltScenario, ExpectedVerdict, PlannedRun
-from runworker.states import RunStatus, StepExecutionStatus
+from runworker.states import UNFINISHED_RUNS, RunStatus, StepExecutionStatus
 
 RUN_CODE: Final = re.compile(r"RUN-(\d{8})-([A-Z]{4})-\d{4,}")
 
 RUNS: Final = ProductionRun.__tablename__
 STEPS: Final = RunStepExecution.__tablename__
-GOING_ON: Final = frozenset({RunStatus.RUNNING, RunStatus.HOLD})
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -67,7 +66,7 @@ def _ends(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
     yield from differences("run", planned, state.runs)
     for row in state.runs:
         if row.id in ends:
-            yield from _run_times(row, ends=ends[row.id].run_status not in GOING_ON)
+            yield from _run_times(row, ends=ends[row.id].run_status not in UNFINISHED_RUNS)
 
 
 def _run_times(row: RunRow, *, ends: bool) -> Iterator[str]:
@@ -93,7 +92,7 @@ def _wanted_status(step: StepPlan, end: ExpectedVerdict) -> StepExecutionStatus:
     at = end.step_index or 0
     if end.run_status is RunStatus.COMPLETED or step.index < at:
         return StepExecutionStatus.COMPLETED
-    if end.run_status not in GOING_ON:
+    if end.run_status not in UNFINISHED_RUNS:
         return StepExecutionStatus.SKIPPED
     return StepExecutionStatus.IN_PROGRESS if step.index == at else StepExecutionStatus.PENDING
 

@@ -11,10 +11,9 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.simulation.builder import ScenarioBuilder
 from runworker.simulation.scenario import (
-    CLOSED_LOTS,
     NOTHING,
     SITE,
     ExpectedVerdict,
@@ -23,7 +22,7 @@ from runworker.simulation.scenario import (
     PlannedLot,
     VersionPlan,
 )
-from runworker.states import CommandStatus, Decision, LotStatus, LotType, RunStatus, UserRole
+from runworker.states import CLOSED_LOTS, CommandStatus, Decision, LotStatus, LotType, RunStatus, UserRole
 
 AFTER_DECISION: Final = {
     Decision.PASS: LotStatus.RELEASED,

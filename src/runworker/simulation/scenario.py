@@ -13,8 +13,8 @@ from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
+from runworker.codes import Code
 from runworker.commands import Command
-from runworker.errors import Code
 from runworker.plan import Plan
 from runworker.states import CommandStatus, Decision, FlowVersionStatus, LotStatus, LotType, RunStatus
 
@@ -24,7 +24,6 @@ SITE: Final = "DEMO"
 SOURCE: Final = "runworker demo"
 
 NOTHING: Final = Decimal("0.00")
-CLOSED_LOTS: Final = frozenset({LotStatus.FINISHED, LotStatus.REJECTED})
 
 PlannedLink = tuple[UUID, UUID, Decimal]
 """Ids of parent and child, and kilograms."""

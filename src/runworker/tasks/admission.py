@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 from kombu.message import Message
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from runworker.errors import Code, InvalidMessage
+from runworker.codes import Code
+from runworker.errors import InvalidMessage
 from runworker.transport import is_deeper
 
 _LEVELS: Final = 64

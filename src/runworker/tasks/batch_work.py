@@ -18,12 +18,12 @@ from celery.exceptions import Reject
 from runworker.commands import Command
 from runworker.errors import InvalidMessage, Unavailable
 from runworker.tasks import results
-from runworker.tasks.requests import Outcome, Parcel, Requeue
+from runworker.tasks.requests import PooledRequest, Requeue, TaskResult
 
 _log = structlog.get_logger(__name__)
 
 
-def apply_together(parcels: Sequence[Parcel]) -> list[Outcome]:
+def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
     """Do what the messages ask for. Returns the outcome of each, and raises nothing that has a message for its cause.
 
     While PostgreSQL or the result backend is away, all go back to the queue; what was committed before is answered
@@ -31,38 +31,38 @@ def apply_together(parcels: Sequence[Parcel]) -> list[Outcome]:
     """
     app = current_app._get_current_object()
     try:
-        together = _applied(app, {place: parcel for place, parcel in enumerate(parcels) if parcel.is_plain})
+        together = _applied(app, {place: pooled for place, pooled in enumerate(pooled_requests) if pooled.is_plain})
     except Unavailable as error:
-        _log.warning("message.requeued", messages=len(parcels), error=str(error))
-        return [Requeue(str(error))] * len(parcels)
+        _log.warning("message.requeued", messages=len(pooled_requests), error=str(error))
+        return [Requeue(str(error))] * len(pooled_requests)
     except Exception:
-        _log.exception("batch.failed", messages=len(parcels))
+        _log.exception("batch.failed", messages=len(pooled_requests))
         together = {}
-    return [together.get(place) or _traced(app, parcel) for place, parcel in enumerate(parcels)]
+    return [together.get(place) or _traced(app, pooled) for place, pooled in enumerate(pooled_requests)]
 
 
-def _applied(app: Any, parcels: Mapping[int, Parcel]) -> dict[int, Outcome]:
+def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int, TaskResult]:
     """The outcomes of those messages that can be read, by place."""
     began = time.monotonic()
-    tasks = {place: app.tasks[parcel.name] for place, parcel in parcels.items()}
-    read = {place: commands for place, parcel in parcels.items() if (commands := _read(tasks[place], parcel))}
+    tasks = {place: app.tasks[pooled.name] for place, pooled in pooled_requests.items()}
+    read = {place: commands for place, pooled in pooled_requests.items() if (commands := _read(tasks[place], pooled))}
     if not read:
         return {}
-    told_at: dict[UUID, str] = {}
+    result_ids: dict[UUID, str] = {}
     for place in reversed(read):  # of two messages with one key, the first is told
-        told_at |= tasks[place].told_at(parcels[place].task_id, read[place])
+        result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
-    verdicts = iter(app.engine.apply(everything, told_at))
+    verdicts = iter(app.engine.apply(everything, result_ids))
     answers = {place: tasks[place].answer([next(verdicts) for _ in commands]) for place, commands in read.items()}
-    results.store(app, [(parcels[place], answer) for place, answer in answers.items()])
+    results.store(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
     _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
     return {place: (0, _shown(answer, tasks[place].resultrepr_maxsize), took) for place, answer in answers.items()}
 
 
-def _read(task: Any, parcel: Parcel) -> list[Command]:
+def _read(task: Any, pooled: PooledRequest) -> list[Command]:
     try:
-        return task.read(parcel.args, parcel.fields)
+        return task.read(pooled.args, pooled.fields)
     except InvalidMessage:
         return []  # the task itself says what is wrong, and keeps the message
 
@@ -73,13 +73,13 @@ def _shown(answer: object, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def _traced(app: Any, parcel: Parcel) -> Outcome:
+def _traced(app: Any, pooled: PooledRequest) -> TaskResult:
     """One message by itself, as Celery does it in a pool process."""
-    context = {**parcel.context, "args": parcel.args, "kwargs": parcel.fields, "is_eager": False}
-    context.update(parcel.embed or {})
+    context = {**pooled.context, "args": pooled.args, "kwargs": pooled.fields, "is_eager": False}
+    context.update(pooled.embed or {})
     try:
         result, info, took, shown = trace_task(
-            app.tasks[parcel.name], parcel.task_id, parcel.args, parcel.fields, context, app=app
+            app.tasks[pooled.name], pooled.task_id, pooled.args, pooled.fields, context, app=app
         )
     except Reject:
         return 1, ExceptionInfo(internal=True), 0.0

@@ -14,11 +14,11 @@ from billiard.einfo import ExceptionInfo
 from celery.worker import state
 
 from runworker.tasks.batch_work import apply_together
-from runworker.tasks.requests import Outcome, Request
+from runworker.tasks.requests import Request, TaskResult
 
 _log = structlog.get_logger(__name__)
 
-_MOMENT: Final = 0.001
+_TICK_SECONDS: Final = 0.001
 """Seconds after which the event loop comes round again. It would sleep on the acknowledgements that a batch leaves."""
 
 
@@ -75,7 +75,7 @@ class Batches:
             if requests := self._next():
                 self._start(requests)
         if self._consumer.hub is not None:
-            _come_round(self._consumer.hub)
+            _tick_soon(self._consumer.hub)
 
     def _next(self) -> list[Request]:
         """The requests of the next batch, in the order in which they came. Discards what was revoked or has expired."""
@@ -93,7 +93,7 @@ class Batches:
         self._working.add(batch)
         self._consumer.pool.apply_async(
             apply_together,
-            args=([request.parcel() for request in requests],),
+            args=([request.pooled() for request in requests],),
             accept_callback=partial(self._accepted, batch),
             callback=partial(self._done, batch),
             error_callback=partial(self._failed, batch),
@@ -104,7 +104,7 @@ class Batches:
         for request in batch.requests:
             request.on_accepted(pid, at)
 
-    def _done(self, batch: _Batch, outcomes: list[Outcome] | ExceptionInfo) -> None:
+    def _done(self, batch: _Batch, outcomes: list[TaskResult] | ExceptionInfo) -> None:
         if isinstance(outcomes, ExceptionInfo):  # so do pools without processes tell of an interruption
             self._failed(batch, outcomes)
             return
@@ -132,9 +132,9 @@ class Batches:
             self._begin_soon()
 
 
-def _come_round(hub: Any, *, again: bool = True) -> None:
+def _tick_soon(hub: Any, *, again: bool = True) -> None:
     """Have the loop wait no longer than a moment. Twice, as the first may be over before the loop begins to wait."""
-    hub.call_later(_MOMENT, partial(_come_round, hub, again=False) if again else _nothing)
+    hub.call_later(_TICK_SECONDS, partial(_tick_soon, hub, again=False) if again else _nothing)
 
 
 def _nothing() -> None:

@@ -9,9 +9,10 @@ import structlog
 from celery import Task
 from celery.exceptions import Reject
 
+from runworker.codes import Code
 from runworker.commands import BULK_LIMIT, COMMANDS, Command, parse
-from runworker.engine.dead_letters import Letter
-from runworker.errors import Code, InvalidMessage, Unavailable
+from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.worker_app import WorkerApp
 from runworker.verdicts import Verdict
@@ -39,17 +40,20 @@ class RunworkerTask(Task):
     def run(self, /, *args: Any, **fields: Any) -> Any:
         """Do the task's work. Whatever goes wrong, the message is either back in its queue or in dead_letters."""
         try:
-            try:
-                return self.work(args, fields)
-            except Unavailable:
-                raise
-            except Exception as error:
-                _log.exception("task.failed", task=self.name, task_id=self.request.id)
-                unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
-                return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields, args).as_dict()
+            return self.work(args, fields)
         except Unavailable as error:
-            _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
-            raise Reject(error, requeue=True) from error
+            raise self._put_back(error) from error
+        except Exception as error:
+            _log.exception("task.failed", task=self.name, task_id=self.request.id)
+            unforeseen = InvalidMessage(Code.INTERNAL_ERROR, f"runworker failed: {type(error).__name__}: {error}")
+        try:
+            return self.refuse(unforeseen, self.name.removeprefix("runworker."), fields, args).as_dict()
+        except Exception as error:  # whatever it is, the message is not kept
+            raise self._put_back(error) from error
+
+    def _put_back(self, error: Exception) -> Reject:
+        _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
+        return Reject(error, requeue=True)
 
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
         """The task itself."""
@@ -58,7 +62,7 @@ class RunworkerTask(Task):
     def refuse(self, error: InvalidMessage, name: object, fields: object, args: Sequence[Any] = ()) -> Verdict:
         """Keep what cannot be read in dead_letters, as a message's body. Returns the verdict for its sender."""
         kept = self.app.engine.keep(
-            Letter(
+            NewDeadLetter(
                 raw_body=json.dumps([args, fields, {}], default=str).encode(),
                 code=error.code,
                 error=error.message,
@@ -88,7 +92,7 @@ class BatchedTask(RunworkerTask):
         """The commands that a message asks for. Raises InvalidMessage where one of them cannot be read."""
         raise AssertionError("every batched task says how it is read")
 
-    def told_at(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
+    def result_ids(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
         """Task ids by key, under which late verdicts are told."""
         raise AssertionError("every batched task says where late verdicts are told")
 
@@ -111,7 +115,7 @@ class CommandTask(BatchedTask):
         _keywords_only(args)
         return [parse(self._command, fields)]
 
-    def told_at(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
+    def result_ids(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
         """The message's own task id."""
         return {command.idempotency_key: task_id for command in commands}
 
@@ -126,7 +130,7 @@ class CommandTask(BatchedTask):
             commands = self.read(args, fields)
         except InvalidMessage as error:
             return self.refuse(error, self._command, fields, args).as_dict()
-        return self.answer(self.app.engine.apply(commands, self.told_at(self.request.id, commands)))
+        return self.answer(self.app.engine.apply(commands, self.result_ids(self.request.id, commands)))
 
 
 class ApplyTask(BatchedTask):
@@ -139,7 +143,7 @@ class ApplyTask(BatchedTask):
         _keywords_only(args)
         return [_parsed(item) for item in _listed(fields, "commands")]
 
-    def told_at(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
+    def result_ids(self, task_id: str, commands: Sequence[Command]) -> dict[UUID, str]:
         """They have no message of their own: where a client that uses keys as task ids will look."""
         return {command.idempotency_key: str(command.idempotency_key) for command in commands}
 
@@ -156,8 +160,8 @@ class ApplyTask(BatchedTask):
             return self.refuse(error, "apply", fields, args).as_dict()
         read = [self._read(item) for item in items]
         commands = [command for command in read if isinstance(command, Command)]
-        told_at = self.told_at(self.request.id, commands)
-        verdicts = iter(self.app.engine.apply(commands, told_at)) if commands else iter(())
+        result_ids = self.result_ids(self.request.id, commands)
+        verdicts = iter(self.app.engine.apply(commands, result_ids)) if commands else iter(())
         return [(entry if isinstance(entry, Verdict) else next(verdicts)).as_dict() for entry in read]
 
     def _read(self, item: object) -> Command | Verdict:

@@ -4,22 +4,28 @@ Stock Celery logs such a message and drops it, or ends over it. Here it goes to 
 PostgreSQL is away it goes back to its queue.
 """
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import states
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.message import Message
 
-from runworker.engine.dead_letters import Letter
-from runworker.errors import Code, InvalidMessage, Unavailable
+from runworker.codes import Code
+from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus
 from runworker.tasks.admission import admit, is_storable, name_and_id
 from runworker.tasks.batches import Batches
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
+
+_PAUSE_SECONDS: Final = 2.0
+"""Before a worker connects again to a broker that takes connections and refuses commands: one that is a replica, or
+cannot save. Celery itself would try five times a second."""
 
 
 class Consumer(StockConsumer):
@@ -34,6 +40,21 @@ class Consumer(StockConsumer):
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Pause where the broker answered, and refused."""
+        super().on_connection_error_before_connected(exc)
+        self._pause_if_refused(exc)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of the connection, and pause where the broker answered, and refused."""
+        super().on_connection_error_after_connected(exc)
+        self._pause_if_refused(exc)
+
+    def _pause_if_refused(self, error: Exception) -> None:
+        if isinstance(error, self.channel_errors) and not isinstance(error, self.connection_errors):
+            _log.warning("broker.refuses", error=str(error), pause_seconds=_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
 
     def on_close(self) -> None:
         """The connection is lost: what it delivered and nobody has begun comes again."""
@@ -79,22 +100,22 @@ class Consumer(StockConsumer):
         # kombu counts every KeyError among a connection's errors. One that a message causes would come back with it.
         return isinstance(error, self.connection_errors) and not isinstance(error, KeyError)
 
-    def _keep(self, message: Message, code: Code, error: str) -> None:
+    def _keep(self, message: Message, code: Code, reason: str) -> None:
         task_name, task_id = name_and_id(message)
         raw = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)
-        letter = Letter(
-            raw_body=raw, code=code, error=error, task_name=task_name, task_id=task_id, headers=message.headers
+        letter = NewDeadLetter(
+            raw_body=raw, code=code, error=reason, task_name=task_name, task_id=task_id, headers=message.headers
         )
         try:
             letter_id = self.app.engine.keep(letter)
-        except Unavailable:
-            _log.warning("dead_letter.postponed", code=str(code), task_id=task_id)
+        except Exception as error:  # whatever it is, the letter is not kept
+            _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
             # Not left unacknowledged: what a worker holds counts against its prefetch even after it was redelivered.
             message.reject_log_error(_log, self.connection_errors, requeue=True)
             return
-        _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=error)
+        _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)
         message.ack_log_error(_log, self.connection_errors)
         if task_id and is_storable(task_id):
             command = task_name.removeprefix("runworker.") if task_name else None
-            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=error)
+            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)

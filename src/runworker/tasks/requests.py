@@ -7,7 +7,7 @@ from celery.worker import state
 from celery.worker.request import Request as StockRequest
 
 
-class Parcel(NamedTuple):
+class PooledRequest(NamedTuple):
     """A request as it goes to the pool.
 
     context: Celery's parts of the message. embed: callbacks, chain and chord. ignored: nobody wants the result.
@@ -39,7 +39,7 @@ class Requeue(NamedTuple):
     reason: str
 
 
-Outcome = tuple[int, Any, float] | Requeue
+TaskResult = tuple[int, Any, float] | Requeue
 """What Celery's tracer tells of a task (failed, result as text or exception, seconds), or that it goes back."""
 
 
@@ -62,12 +62,12 @@ class Request(StockRequest):
         """Whether its end has been announced already, by a revocation or a shutdown."""
         return bool(self._already_revoked or self._already_cancelled)
 
-    def parcel(self) -> Parcel:
+    def pooled(self) -> PooledRequest:
         """The request as it goes to the pool."""
         embed = self._payload[2]
-        return Parcel(self.type, self.id, self.args, self.kwargs, self.request_dict, embed, self.ignore_result)
+        return PooledRequest(self.type, self.id, self.args, self.kwargs, self.request_dict, embed, self.ignore_result)
 
-    def conclude(self, outcome: Outcome) -> None:
+    def conclude(self, outcome: TaskResult) -> None:
         """Do what Celery does at the end of a task: acknowledge or give back, tell, forget."""
         if isinstance(outcome, Requeue):  # as for a task that raises Reject
             state.task_ready(self)

@@ -11,7 +11,7 @@ from celery import states
 from redis.exceptions import RedisError
 
 from runworker.errors import Unavailable
-from runworker.tasks.requests import Parcel
+from runworker.tasks.requests import PooledRequest
 
 _STORE: Final = """
 for place, key in ipairs(KEYS) do
@@ -26,7 +26,7 @@ end
 """As Celery has it, a success stays as it is."""
 
 
-def store(app: Any, answers: Sequence[tuple[Parcel, Any]]) -> None:
+def store(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
     """Store the results of tasks that succeeded, but for those whose sender wants none.
 
     Of two with one task id the first is kept. Raises Unavailable when the backend stays away for all the attempts that
@@ -34,10 +34,10 @@ def store(app: Any, answers: Sequence[tuple[Parcel, Any]]) -> None:
     """
     backend, now = app.backend, app.now().isoformat()
     metas: dict[Any, Any] = {}
-    for parcel, answer in answers:
-        key = backend.get_key_for_task(parcel.task_id)
-        if key not in metas and not parcel.ignored:
-            metas[key] = backend.encode(_meta(parcel, answer, now))
+    for pooled, answer in answers:
+        key = backend.get_key_for_task(pooled.task_id)
+        if key not in metas and not pooled.ignored:
+            metas[key] = backend.encode(_meta(pooled, answer, now))
     if not metas:
         return
     try:
@@ -63,6 +63,6 @@ def _run(backend: Any, keys: Sequence[Any], arguments: Sequence[Any]) -> None:
     backend.client.register_script(_STORE)(keys=keys, args=arguments)
 
 
-def _meta(parcel: Parcel, answer: Any, now: str) -> Mapping[str, Any]:
-    parent = parcel.context.get("parent_id")
-    return success(parcel.task_id, answer, now, **({"parent_id": parent} if parent else {}))
+def _meta(pooled: PooledRequest, answer: Any, now: str) -> Mapping[str, Any]:
+    parent = pooled.context.get("parent_id")
+    return success(pooled.task_id, answer, now, **({"parent_id": parent} if parent else {}))

@@ -120,6 +120,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "result_backend_transport_options": both,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
         "accept_content": ["json"],
         "result_accept_content": ["json"],
         "task_serializer": "json",

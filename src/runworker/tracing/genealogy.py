@@ -56,7 +56,7 @@ class TracedLot:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TracedLink:
     """All that went from a parent into a child, in kilograms; None where a legacy link does not say."""
 
     parent_id: UUID
@@ -69,15 +69,15 @@ class Genealogy:
     """Some lots by id, in the order of their codes, and the links between them."""
 
     lots: Mapping[UUID, TracedLot]
-    links: tuple[Link, ...]
+    links: tuple[TracedLink, ...]
 
     @cached_property
-    def parents(self) -> Mapping[UUID, list[Link]]:
+    def parents(self) -> Mapping[UUID, list[TracedLink]]:
         """Links by child, parents in the order of their codes."""
         return self._by(lambda link: link.child_id, lambda link: link.parent_id)
 
     @cached_property
-    def children(self) -> Mapping[UUID, list[Link]]:
+    def children(self) -> Mapping[UUID, list[TracedLink]]:
         """Links by parent, children in the order of their codes."""
         return self._by(lambda link: link.parent_id, lambda link: link.child_id)
 
@@ -89,8 +89,8 @@ class Genealogy:
         """The lot and all that was made of it, with the fewest links to each."""
         return _walk(lot_id, {parent: [link.child_id for link in links] for parent, links in self.children.items()})
 
-    def _by(self, near: Any, far: Any) -> Mapping[UUID, list[Link]]:
-        found: defaultdict[UUID, list[Link]] = defaultdict(list)
+    def _by(self, near: Any, far: Any) -> Mapping[UUID, list[TracedLink]]:
+        found: defaultdict[UUID, list[TracedLink]] = defaultdict(list)
         for link in sorted(self.links, key=lambda link: self.lots[far(link)].code):
             found[near(link)].append(link)
         return found
@@ -204,9 +204,9 @@ def _lot(row: Row[Any]) -> TracedLot:
     )
 
 
-def _links(row: Row[Any]) -> Iterable[Link]:
+def _links(row: Row[Any]) -> Iterable[TracedLink]:
     for parent_id, kg in zip(row.parent_ids or (), row.kgs or (), strict=True):
-        yield Link(parent_id, row.id, kg)
+        yield TracedLink(parent_id, row.id, kg)
 
 
 def _walk(start: UUID, neighbours: Mapping[UUID, list[UUID]]) -> dict[UUID, int]:

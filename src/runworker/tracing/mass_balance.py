@@ -14,12 +14,10 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from runworker.states import LotStatus, LotType
-from runworker.tracing.genealogy import Link, TracedLot
+from runworker.states import SHIPPABLE_LOTS, USED_UP_LOTS, LotStatus, LotType
+from runworker.tracing.genealogy import TracedLink, TracedLot
 
 _NOTHING: Final = Decimal("0.00")
-_USED_UP: Final = frozenset({LotStatus.CONSUMED, LotStatus.FINISHED})
-_SHIPPABLE: Final = _USED_UP | {LotStatus.RELEASED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class _Disposition:
     written_off: Decimal = _NOTHING
 
 
-def mass_balance(lots: Collection[TracedLot], links: Iterable[Link]) -> MassBalance:
+def mass_balance(lots: Collection[TracedLot], links: Iterable[TracedLink]) -> MassBalance:
     """The balance of some lots: of a run, or of a trace.
 
     links: those between two of the lots count as within; what any other link moved came from, or went, elsewhere.
@@ -117,8 +115,8 @@ def _disposition(lot: TracedLot) -> _Disposition:
     raw = lot.lot_type is LotType.RAW
     change = _NOTHING if raw else weight - lot.used_kg
     rejected = lot.status is LotStatus.REJECTED
-    shipped = lot.lot_type is LotType.SHIP and lot.status in _SHIPPABLE
-    written_off = lot.status in _USED_UP and not shipped
+    shipped = lot.lot_type is LotType.SHIP and lot.status in SHIPPABLE_LOTS
+    written_off = lot.status in USED_UP_LOTS and not shipped
     return _Disposition(
         received=weight if raw else _NOTHING,
         gained=max(change, _NOTHING),

@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, literal, select
 
-from runworker.states import LotStatus, LotType
+from runworker.states import FINISHED_GOODS_LOT_TYPES, OPEN_LOTS, LotStatus, LotType
 from runworker.tracing.genealogy import Genealogy, TracedLot, genealogy_query, links_of, read_genealogy, walked
 from runworker.tracing.trace import lot_asked_for, unknown_lot
-
-FINISHED_GOODS: Final = frozenset({LotType.FG15, LotType.FG30, LotType.FG, LotType.PAL})
-_IN_USE: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus.RELEASED, LotStatus.HOLD})
 
 
 class Containing(StrEnum):
@@ -80,7 +77,7 @@ def kind_of(lot: TracedLot) -> Containing:
     """How far the lot has come."""
     if lot.lot_type is LotType.SHIP:
         return Containing.SHIPMENT
-    return Containing.FINISHED_GOODS if lot.lot_type in FINISHED_GOODS else Containing.IN_PROCESS
+    return Containing.FINISHED_GOODS if lot.lot_type in FINISHED_GOODS_LOT_TYPES else Containing.IN_PROCESS
 
 
 def to_do(lot: TracedLot) -> str:
@@ -91,6 +88,6 @@ def to_do(lot: TracedLot) -> str:
         return "Call back: finished" if lot.status is LotStatus.FINISHED else "Stop loading, or call back"
     if lot.status is LotStatus.REJECTED:
         return "Rejected: make sure that it is destroyed"
-    if lot.status in _IN_USE and lot.left_kg > 0:
+    if lot.status in OPEN_LOTS and lot.left_kg > 0:
         return f"Stop: {lot.left_kg} kg are at the plant"
     return "Used up: nothing left here"

@@ -12,7 +12,7 @@ from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
 
-from runworker.transport.envelopes import UNREADABLE, noted, noted_item, redelivered
+from runworker.transport.envelopes import UNREADABLE, entry_item, entry_parts, redelivered
 from runworker.transport.scripts import PUT_BACK
 
 _log = structlog.get_logger(__name__)
@@ -119,10 +119,10 @@ class QoS(stock.QoS):
         side = "LPUSH" if leftmost else "RPUSH"
         server, unacked = self.channel.server, self.channel.unacked
         with server.pipeline(transaction=False) as pipe:
-            for tag, note in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
-                lists = self._destinations(note) if note is not None else {}
+            for tag, entry in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
+                lists = self._destinations(entry) if entry is not None else {}
                 if lists is None:
-                    _log.warning("transport.note_unreadable", tag=bytes_to_str(tag), note=note[:200])
+                    _log.warning("transport.note_unreadable", tag=bytes_to_str(tag), entry=entry[:200])
                     continue  # nobody's work: what writes notes writes others
                 pipe.eval(PUT_BACK, 2 + len(lists), *unacked, *lists, tag, side, *lists.values())
             pipe.execute()
@@ -132,17 +132,17 @@ class QoS(stock.QoS):
             return 0  # no limit at all
         return sum(len(message.body) for tag, message in self._delivered.items() if tag not in self._dirty)
 
-    def _destinations(self, note: bytes) -> dict[str, bytes] | None:
+    def _destinations(self, entry: bytes) -> dict[str, bytes] | None:
         """Where what a note tells of goes back to: keys of lists, and what to put there. None for no note at all."""
         channel = self.channel
         try:
-            message, exchange, routing_key = noted(note)
+            message, exchange, routing_key = entry_parts(entry)
             item = redelivered(message)
             return {channel.list_of(queue, message): item for queue in channel._lookup(exchange, routing_key)}
         except RedisError:
             raise
         except Exception:  # an item of any kind may have been in a hand that died before it looked
             with suppress(ValueError):
-                item, queue = noted_item(note)
+                item, queue = entry_item(entry)
                 return {channel.prefixed(queue + UNREADABLE): item}
             return None

@@ -15,10 +15,10 @@ from redis.exceptions import NoScriptError, RedisError
 
 from runworker.transport.acknowledging import QoS
 from runworker.transport.envelopes import UNREADABLE, address_of, opened
+from runworker.transport.fetching import AT_ONCE, FetchRequest, Item, Source
 from runworker.transport.leases import Lease
 from runworker.transport.schemes import PREFIX
-from runworker.transport.scripts import PUT_ASIDE, TAKE
-from runworker.transport.taking import AT_ONCE, Item, Source, Taking
+from runworker.transport.scripts import MOVE_TO_UNREADABLE, TAKE
 from runworker.transport.versions import require_fitting_server
 
 _DIGEST = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
@@ -38,7 +38,7 @@ class Channel(stock.Channel):
     _brpop_sent_at: Any = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._asked: Taking | None = None
+        self._asked: FetchRequest | None = None
         self._told_since = 0.0
         self._tells: object = None
         self._lease: Lease | None = None
@@ -114,9 +114,9 @@ class Channel(stock.Channel):
 
     def _get(self, queue: str, timeout: float | None = None, *, no_ack: bool = False) -> dict[str, Any]:
         while True:
-            taking = self._taking([queue], 1, no_ack=no_ack)
-            _left, *taken = self.server.execute_command(*taking.by_text())
-            item = next(taking.items(taken), None)
+            fetch = self._fetch_request([queue], 1, no_ack=no_ack)
+            _left, *taken = self.server.execute_command(*fetch.by_text())
+            item = next(fetch.items(taken), None)
             if item is None:
                 raise Empty
             if (message := self._opened(item)) is not None:
@@ -131,7 +131,7 @@ class Channel(stock.Channel):
             connection.send_command("CLIENT", "TRACKING", "ON", "NOLOOP", check_health=False)
             connection.read_response()
             self._tells = connection._sock
-        self._asked = self._taking(queues, self.qos.can_consume_max_estimate() or AT_ONCE)
+        self._asked = self._fetch_request(queues, self.qos.can_consume_max_estimate() or AT_ONCE)
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
         # No check before it, which could connect anew behind the poller's back: asking is a check by itself.
@@ -155,17 +155,17 @@ class Channel(stock.Channel):
         self._deliver(found)
         return True
 
-    def _read_answer(self, connection: Any, taking: Taking) -> list[Item]:
+    def _read_answer(self, connection: Any, fetch: FetchRequest) -> list[Item]:
         """What the script has taken. Begins to wait where that was all."""
         self._asked = self._brpop_sent_at = self._in_poll = None
         try:
             left, *taken = connection.read_response()
         except NoScriptError:
-            connection.send_command(*taking.by_text(), check_health=False)
+            connection.send_command(*fetch.by_text(), check_health=False)
             left, *taken = connection.read_response()
         if not left and self._is_silent(connection):
             self._in_poll, self._told_since = connection, monotonic()
-        return list(taking.items(taken))
+        return list(fetch.items(taken))
 
     def _is_silent(self, connection: Any) -> bool:
         """Whether nothing came in behind an answer. It would tell of more messages, and no poller would see it."""
@@ -204,7 +204,7 @@ class Channel(stock.Channel):
         self._in_poll = None
         self.flush()
 
-    def _taking(self, queues: Sequence[str], wanted: int, *, no_ack: bool = False) -> Taking:
+    def _fetch_request(self, queues: Sequence[str], wanted: int, *, no_ack: bool = False) -> FetchRequest:
         """A question for messages of these queues, by priority first."""
         unnoted = set(queues) if no_ack or not self.ack_emulation else self._unacknowledged
         sources = [
@@ -212,14 +212,14 @@ class Channel(stock.Channel):
             for step in self.priority_steps
             for queue in queues
         ]
-        return Taking(self.unacked, sources, wanted, self._lease.holder if self._lease else "")
+        return FetchRequest(self.unacked, sources, wanted, self._lease.holder if self._lease else "")
 
     def _opened(self, item: Item) -> dict[str, Any] | None:
         """The message in an item. What is none is put aside."""
         message = opened(item.content, item.queue, item.tag, self.decode_body)
         if message is None:
             aside = self.prefixed(item.queue + UNREADABLE)
-            self.server.eval(PUT_ASIDE, 3, *self.unacked, aside, item.tag, item.content)
+            self.server.eval(MOVE_TO_UNREADABLE, 3, *self.unacked, aside, item.tag, item.content)
         return message
 
     def _look_at_server(self) -> None:

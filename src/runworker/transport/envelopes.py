@@ -50,15 +50,15 @@ def address_of(queue: str) -> str:
     return f'"",{json.dumps(queue)}'
 
 
-def noted(note: bytes) -> tuple[Any, str, str]:
+def entry_parts(entry: bytes) -> tuple[Any, str, str]:
     """Message, exchange and routing key in a note. Raises ValueError where the item in it is no JSON."""
-    message, exchange, routing_key = json.loads(note)
+    message, exchange, routing_key = json.loads(entry)
     return message, exchange, routing_key
 
 
-def noted_item(note: bytes) -> tuple[bytes, str]:
+def entry_item(entry: bytes) -> tuple[bytes, str]:
     """The item in a note of ours as it came, whatever it is, and its queue. Raises ValueError for any other note."""
-    item, address, queue = note[1:].rpartition(b',"",')
+    item, address, queue = entry[1:].rpartition(b',"",')
     if not address:
         raise ValueError("no note of ours")
     return item, json.loads(queue[:-1])

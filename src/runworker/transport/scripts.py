@@ -80,7 +80,7 @@ end
 return reply
 """
 
-PUT_ASIDE: Final = """#!lua flags=allow-oom
+MOVE_TO_UNREADABLE: Final = """#!lua flags=allow-oom
 -- Puts an item that is no message into another list, from the hand that looked at it.
 -- KEYS: hash and sorted set of what is unacknowledged, the list. ARGV: the item's tag, the item.
 redis.call('LPUSH', KEYS[3], ARGV[2])

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from enum import Enum, auto
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.simulation.day.materials import MELL
 from runworker.simulation.run_builder import RunBuilder
 from runworker.simulation.scenario import PlannedLot

@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from runworker.errors import Code
+from runworker.codes import Code
 from runworker.simulation.builder import ScenarioBuilder
 from runworker.simulation.day.incidents import Incident
 from runworker.simulation.day.materials import MELL, SUPPLIERS

@@ -1,0 +1,79 @@
+"""One batch in one transaction: lock, read the ledger, judge, write, answer.
+
+A command that comes before its turn is stored WAITING, and judged again in the transaction of the command it waited
+for. Nothing is missed between two batches that commit at the same moment: `engine.sql.locks` tells which locks are
+taken, in which order.
+"""
+
+from collections.abc import Container, Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from runworker.commands import Command
+from runworker.engine.answers import Answers
+from runworker.engine.batch import BatchRequest, BatchResult, PendingCommand, Resources
+from runworker.engine.changes import code_requests, write_changes
+from runworker.engine.judge import Judge
+from runworker.engine.sql import ledger
+from runworker.engine.sql.codes import take_codes
+from runworker.engine.sql.ledger import LedgerRow
+from runworker.engine.sql.locks import lock
+from runworker.states import DECIDED_COMMANDS, CommandStatus
+
+
+def process(connection: Connection, resources: Resources, request: BatchRequest) -> BatchResult:
+    """Do what is requested, in the transaction of `connection`. The commit is the caller's."""
+    first: dict[UUID, Command] = {}
+    for command in request.commands:
+        first.setdefault(command.idempotency_key, command)
+    peeked = [PendingCommand.of_row(row).command for row in ledger.peek(connection, request.stored)]
+    asked = [*request.commands, *(command for command in peeked if isinstance(command, Command))]
+    after = {key for command in asked for key in command.after}
+    locked = {*first, *(id_ for command in asked for id_ in command.targets)}
+
+    now = lock(connection, locked | after)
+    rows = ledger.read(connection, {*first, *after, *request.stored}, locked if request.release else ())
+    known = {row.idempotency_key: row for row in rows}
+    new = [PendingCommand.of_delivery(command) for key, command in first.items() if key not in known]
+    stored = [row for row in rows if _is_asked_for(row, request, first)]
+
+    judge = Judge(connection, resources, request, now, known)
+    judge.judge([*new, *_undecided(stored, judge)])
+    # What released commands changed may let others go on, which the first look did not cover.
+    while request.release and (changed := judge.changed_ids - locked):
+        locked |= changed
+        judge.judge(_undecided(ledger.read(connection, (), changed), judge))
+
+    codes = take_codes(resources.counter_pool, code_requests(judge.changes), now.date())
+    expires_at = now + timedelta(seconds=resources.settings.wait_seconds)
+    answers = Answers(request, known, judge.commands, codes=codes, expires_at=expires_at)
+    # The ledger comes first: audit triggers look up there who asked for a change.
+    ledger.write(connection, answers.new_rows, answers.changed_rows, now)
+    ledger.count_deliveries(connection, answers.repeated)
+    write_changes(connection, judge.changes, codes)
+    return BatchResult(answers.of_deliveries(), answers.late(), judge.changed_ids)
+
+
+def _is_asked_for(row: LedgerRow, request: BatchRequest, delivered: Container[UUID]) -> bool:
+    key = row.idempotency_key
+    if key in request.stored:
+        return True
+    if row.status is CommandStatus.QUEUED:
+        # Unless the same was delivered too, nobody has locked what it is about: the next sweep takes it.
+        queued = PendingCommand.of_row(row).command
+        return isinstance(queued, Command) and any(
+            command.idempotency_key == key and command.fingerprint == queued.fingerprint for command in request.commands
+        )
+    # Without release only what was asked for is judged, and not what stands beside it.
+    return request.release or key in delivered
+
+
+def _undecided(rows: Iterable[LedgerRow], judge: Judge) -> list[PendingCommand]:
+    """Rows still to be decided, oldest first. To judge one again that nothing has changed for does no harm."""
+    return [
+        PendingCommand.of_row(row)
+        for row in sorted(rows, key=lambda row: row.received_at)
+        if row.status not in DECIDED_COMMANDS and row.idempotency_key not in judge.commands
+    ]

@@ -1,0 +1,65 @@
+"""Dead letters: messages that could not be read, kept with their raw body so that nothing is lost."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, func
+from sqlalchemy.dialects.postgresql import insert
+
+from runworker.codes import Code
+from runworker.models import DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeadLetter:
+    """One message that will not be handled. raw_body: the bytes as they came."""
+
+    raw_body: bytes
+    code: Code
+    error: str
+    task_name: str | None = None
+    task_id: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def store(database: Engine, letter: NewDeadLetter) -> int:
+    """Keep the letter and return its id. The same message again counts up `times`."""
+    identity = hashlib.sha256(
+        (letter.task_name or "").encode("utf-8", "surrogatepass") + b"\x00" + letter.raw_body
+    ).digest()
+    new = insert(DeadLetter).values(
+        body_sha256=identity,
+        raw_body=letter.raw_body,
+        headers=_storable(letter.headers),
+        task_name=_storable(letter.task_name),
+        task_id=_storable(letter.task_id),
+        code=str(letter.code),
+        error=_storable(letter.error),
+    )
+    counted = new.on_conflict_do_update(
+        index_elements=[DeadLetter.body_sha256],
+        set_={
+            "times": DeadLetter.times + 1,
+            "last_seen_at": func.clock_timestamp(),
+            "code": new.excluded.code,
+            "error": new.excluded.error,
+        },
+    ).returning(DeadLetter.id)
+    with database.begin() as connection:
+        return connection.execute(counted).scalar_one()
+
+
+def _storable(value: Any) -> Any:
+    """`value` with what PostgreSQL's text and jsonb cannot hold as text: NUL, lone surrogates, NaN, infinities."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {str(_storable(str(name))): _storable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | None) else str(_storable(str(value)))
