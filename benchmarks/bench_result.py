@@ -54,7 +54,7 @@ class BenchResult:
 
 
 def machine(testbed: Testbed) -> dict[str, Any]:
-    """What it was measured on. load_before: of the last minute; above 1 somebody else was working there."""
+    """Describes the machine. load_before: of the last minute; above 1 somebody else was working there."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

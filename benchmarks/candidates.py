@@ -1,4 +1,4 @@
-"""What every candidate can do: run its processes, lay work out, do it, and be checked."""
+"""The base of all candidates: each runs its processes, lays work out, does it, and is checked."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What the command does: set up the testbed, measure what was asked for, say what came of it."""
+"""Sets up the testbed, measures what was asked for, and returns the figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime

@@ -20,7 +20,7 @@ SEVERAL: Final = 3.0
 
 @dataclass(frozen=True)
 class RoundLimits:
-    """How much is measured.
+    """Limits of what is measured.
 
     seconds: how long a candidate shall work in one round; least, most: commands in one round; latency_seconds: how
     long messages are sent at one rate in one round; warm_up: commands that are done before anything is timed, as
@@ -37,7 +37,7 @@ class RoundLimits:
 
 @dataclass
 class Measurement:
-    """What was measured of one candidate, a value a round."""
+    """Figures of one candidate, a value a round."""
 
     rates: list[float] = field(default_factory=list)
     commands: list[int] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Measurement:
 
 
 Extra = Callable[[Candidate, float], None]
-"""What else is measured while a candidate's processes run; it is told the rate they just had."""
+"""Measures something else while a candidate's processes run; it is told the rate they just had."""
 
 
 class Rounds:

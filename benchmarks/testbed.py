@@ -1,4 +1,4 @@
-"""Where the benchmark runs: servers, databases of its own on them, and a plant in each.
+"""Sets up servers for the benchmark, databases of its own on them, and a plant in each.
 
 Nothing is measured in a database that holds anything else: on servers that settings name, databases are created
 beside the one that they name, and dropped at the end.
@@ -89,7 +89,7 @@ class Testbed:
         return _text(make_url(owner_url(self.settings)).set(drivername="postgresql+psycopg", database=whole))
 
     def description(self) -> dict[str, Any]:
-        """Which servers these are, and how much they promise to keep."""
+        """Names and versions of the servers, and how much they promise to keep."""
         with self._administrator() as connection:
             postgres = {
                 name: connection.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone()[0]

@@ -130,7 +130,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class RecallResult:
-    """What a recall found: ids of the lots that contain the recalled one, itself included, and shipments among them."""
+    """Ids that a recall found: of the lots that contain the recalled one, itself included, and shipments among them."""
 
     lot_code: str
     containing: frozenset[UUID]
@@ -159,7 +159,7 @@ class DatabaseState:
 
     @cached_property
     def verdicts(self) -> Mapping[UUID, Mapping[str, Any]]:
-        """What the ledger says of each command, by key."""
+        """Verdicts in the ledger, by key."""
         return {row.idempotency_key: row.verdict or {} for row in self.ledger}
 
 
@@ -189,7 +189,7 @@ def read_state(connection: Connection, scenario: BuiltScenario, *, queue: str) -
 
 
 def one_of(ids: Collection[UUID]) -> CollectionAggregate[Any]:
-    """What a column is compared with that has to be one of these ids."""
+    """Makes the operand for a column that has to equal one of these ids."""
     # As one array: a list of parameters may not hold more than 65535.
     return any_(literal(list(ids), ARRAY(Uuid)))
 

@@ -17,7 +17,7 @@ from runworker.simulation.run_lives import build_lives
 
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """What is asked of the demo.
+    """The options of the demo.
 
     seed: the same one gives the same scenario in the same order of delivery. runs: whole lives of so many runs without
     lots, or a plant's day of such a size.

@@ -23,7 +23,7 @@ from runworker.workers.processes import SOLO
 
 
 class Display(Protocol):
-    """Where a person sees how far it is."""
+    """Shows a person how far something is."""
 
     def say(self, line: str) -> None:
         """Tell of one thing that happened."""
@@ -34,7 +34,7 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class DemoContext:
-    """What the demo runs on and with.
+    """Servers, and all else that a demo is given from outside.
 
     settings: with both URLs, the database migrated. database: the same as its owner. log: takes what workers write.
     check: called in every loop, so that it may raise what ends the demo. began: reading of time.monotonic() from which
@@ -51,7 +51,7 @@ class DemoContext:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """How a plan was delivered: over which queue, and how often each command was sent.
+    """A plan as it was delivered: the queue, and how often the broker took each command.
 
     kills: workers that died of SIGKILL. gave_up: why the end was not waited for, if so.
     """

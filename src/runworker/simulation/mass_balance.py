@@ -33,7 +33,7 @@ class ScenarioBalance:
 
     @property
     def error_kg(self) -> Decimal:
-        """What the balance is off by; exactly zero where every kilogram is where the scenario has it."""
+        """Kilograms that the balance is off by; exactly zero where every kilogram is where the scenario has it."""
         out = self.shipped_kg + self.rejected_kg + self.left_kg + self.written_off_kg + self.lost_kg
         return self.received_kg + self.gained_kg - out
 
@@ -73,7 +73,7 @@ def unbalanced(wanted: Expectation, state: DatabaseState) -> Iterator[str]:
 
 
 def _taken_from(links: Iterable[LinkRow]) -> Mapping[UUID, Decimal]:
-    """What went out of each lot, in kilograms."""
+    """Kilograms that went out of each lot."""
     taken: defaultdict[UUID, Decimal] = defaultdict(lambda: NOTHING)
     for link in links:
         taken[link.parent_lot_id] += link.quantity_used_kg

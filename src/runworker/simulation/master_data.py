@@ -1,4 +1,4 @@
-"""Brings in whom and what a scenario needs: people, suppliers, flows. All of this scenario's own."""
+"""Brings in the people, suppliers and flows that a scenario needs, all of them its own."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ PLANT_FLOW: Final = "all steps of the plant"
 
 @dataclass(frozen=True, slots=True)
 class MasterData:
-    """Who and what takes part: people by role, published flows by name, suppliers' ids by what they bring.
+    """Ids of all that commands refer to: people by role, published flows by name, suppliers' ids by what they bring.
 
     series: names this use of the scenario; all ids derive from it, so that the same scenario can be sent again to the
     same database. successors: DRAFT versions by the name of the flow whose published one they may supersede.
@@ -34,7 +34,7 @@ class MasterData:
 
 @dataclass(frozen=True, slots=True)
 class MasterDataPlan:
-    """What there is to be: names of suppliers by what they bring, and flows by name.
+    """Master data to bring in: names of suppliers by what they bring, and flows by name.
 
     flows, successors: steps of the plant's own flow that each does without.
     """

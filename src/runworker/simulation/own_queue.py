@@ -15,10 +15,10 @@ VISIBILITY_TIMEOUT_SECONDS: Final = 5
 """After which the messages that a killed worker held are delivered again."""
 
 WAIT_SECONDS: Final = 3600
-"""How long a command may wait for its turn: shuffled over all runs, the last message may release the first."""
+"""A command may wait so long for its turn: shuffled over all runs, the last message may release the first."""
 
 RESULT_EXPIRES_SECONDS: Final = 60
-"""How long results stay in the broker, which may be one that serves others; the demo reads verdicts in the ledger."""
+"""Results stay so long in the broker, which may be one that serves others; the demo reads verdicts in the ledger."""
 
 
 class OwnQueue:

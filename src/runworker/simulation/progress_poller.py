@@ -54,7 +54,7 @@ class ProgressPoller:
 
     @property
     def unfinished(self) -> str | None:
-        """What had not come when the wait was given up; None where all had."""
+        """Says what had not come when the wait was given up; None where all had."""
         undecided = len(self._undecided)
         if not undecided and not self.left:
             return None
@@ -65,7 +65,7 @@ class ProgressPoller:
 
     @property
     def seconds_to_next_look(self) -> float:
-        """How long it makes sense to do something else."""
+        """Seconds in which the caller may do something else."""
         return max(0.0, self._next_look - time.monotonic())
 
     def look(self) -> None:

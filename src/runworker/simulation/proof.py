@@ -31,7 +31,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class Expectation:
-    """What was sent, and therefore has to be found.
+    """A scenario that was sent, and therefore has to be found.
 
     copies: how often each command was sent, by key. kills: how many workers were killed while messages were on their
     way.
@@ -238,7 +238,7 @@ def differences(
 
 
 def _difference(planned: Mapping[str, Any], found: Callable[[str], Any]) -> str:
-    """What is found under each name otherwise than planned; empty where all agrees."""
+    """The names under which something else is found than planned, in words; empty where all agrees."""
     return ", ".join(
         f"{name} is {found(name)} and not {value}" for name, value in planned.items() if found(name) != value
     )

@@ -1,4 +1,4 @@
-"""How a demo went: figures that were read back or counted, and what speaks against it."""
+"""Counts the figures of a demo, and collects what speaks against it."""
 
 import time
 from collections import Counter
@@ -34,7 +34,7 @@ class Report:
 
 
 def run_figures(wanted: Expectation, state: DatabaseState, checks: Sequence[Check], began: float) -> dict[str, Any]:
-    """What came of runs and commands: read back, but for the messages sent and the kills.
+    """Figures of runs and commands, all of them read back but for the messages sent and the kills.
 
     began: reading of time.monotonic().
     """
@@ -58,7 +58,7 @@ def run_figures(wanted: Expectation, state: DatabaseState, checks: Sequence[Chec
 
 
 def lot_figures(scenario: BuiltScenario, state: DatabaseState) -> dict[str, Any]:
-    """What came of lots, all of it read back. Kilograms are text, so that no digit is lost."""
+    """Figures of lots, all of them read back. Kilograms are text, so that no digit is lost."""
     kilograms = balance(scenario, state)
     became = Counter(event.status for event in state.events if event.entity == LOTS)
     rolled_back = {key for key, planned in scenario.planned.items() if planned.command.name == "rollback_step"}

@@ -1,4 +1,4 @@
-"""Writes one run and its lots, each command with what it has to come to, and ties in what the plan does not order.
+"""Writes one run and its lots, each command with its expected verdict, and ties in what the plan does not order.
 
 What is written holds in whatever order the commands are delivered. A move to the next step is tied to all that is done
 at this step before; what belongs to a step waits for the run to be there. A lot's first quality decision is tied to
@@ -228,7 +228,7 @@ class RunBuilder:
         return sorted(own, key=lambda lot: lot.step_index, reverse=True)
 
     def _now(self) -> tuple[UUID, ...]:
-        """What has to be decided for all that is written of this step to have happened."""
+        """Keys of the commands after which all that is written of this step has happened."""
         return tuple(self._open) or (self._last_move,)
 
     def _tie_in(self, key: UUID) -> None:

@@ -15,7 +15,7 @@ from runworker.simulation.scenario import BuiltScenario
 
 
 class RunLife(Enum):
-    """How a run's life goes."""
+    """A course that a run's life takes."""
 
     WHOLE = auto()  # from start to completion
     HELD = auto()  # held and resumed on the way

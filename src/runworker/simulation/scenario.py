@@ -31,7 +31,7 @@ PlannedLink = tuple[UUID, UUID, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedVerdict:
-    """What a command has to come to.
+    """The verdict that a command has to get.
 
     run_status, step_index, lot_status, version_status: of the run, lot or flow version that it is about, right after
     it; None where it leaves that alone. code: of the rule that has to refuse it.
@@ -60,7 +60,7 @@ class ExpectedVerdict:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCommand:
-    """A command, whose `after` says which others come before it, and what it has to come to."""
+    """A command, whose `after` says which others come before it, and the verdict that it has to get."""
 
     command: Command
     expected: ExpectedVerdict
@@ -151,7 +151,7 @@ class PlannedLot:
 
     @property
     def left_kg(self) -> Decimal:
-        """What no other lot has taken."""
+        """Kilograms that no other lot has taken."""
         return self.weight_kg - self.taken_kg
 
     @property

@@ -1,4 +1,4 @@
-"""What goes wrong on a day, and what is refused. Each of them once, in runs that a seed deals them to."""
+"""Incidents and refused commands of a day, each once, in runs that the seed deals them to."""
 
 from decimal import Decimal
 from enum import Enum, auto
@@ -67,7 +67,7 @@ def weighed_again(run: RunBuilder) -> None:
 
 
 def sour_buffer(run: RunBuilder, lot: PlannedLot) -> None:
-    """What is on HOLD is not used."""
+    """A lot on HOLD is not used."""
     run.decide(lot, Decision.HOLD, "Smells sour at the outlet, sample taken")
     fields = run.registration(LotType.MIX, lot.weight_kg, {lot.id: lot.weight_kg})
     run.refuse("register_lot", Code.PARENT_NOT_RELEASED, lot, **fields)
@@ -96,7 +96,7 @@ def wrong_type(run: RunBuilder, mix: PlannedLot) -> None:
 
 
 def freezer_door(run: RunBuilder, lot: PlannedLot) -> None:
-    """What is too warm goes on HOLD although it was passed."""
+    """A lot that is too warm goes on HOLD although it was passed."""
     run.decide(lot, celsius=Decimal("-11.5"), too_warm=True)
     run.reject(lot, "Thawed twice behind the tunnel's door")
 
@@ -108,7 +108,7 @@ def wrong_sku(run: RunBuilder, rods: PlannedLot) -> None:
 
 
 def torn_pack(run: RunBuilder, lot: PlannedLot) -> None:
-    """What was released can be held again."""
+    """A released lot can be held again."""
     run.decide(lot, Decision.HOLD, "Film of the outer cartons is torn")
     run.resolve(lot, "Cartons changed, rods were not touched")
 

@@ -36,18 +36,18 @@ SUPPLIERS: Final = {
 }
 
 DRIP: Final = (0, 3)
-"""What the buffer loses, in thousandths."""
+"""Loss in the buffer, in thousandths."""
 
 MARINADE: Final = (25, 45)
-"""What mixing adds."""
+"""Marinade that mixing adds."""
 
 HALF: Final = (450, 550)
 
 FREEZING_LOSS: Final = (4, 12)
-"""What freezing takes off."""
+"""Loss in the freezer."""
 
 RODS_OF_A_RACK: Final = {"15": 16, "30": 10}
-"""How many rods of 15 or 30 kg make a lot of skewers."""
+"""Rods of 15 or 30 kg that make a lot of skewers."""
 
 CHILLED: Final = ("1.0", "3.9")
 FROZEN: Final = ("-23.0", "-18.0")
@@ -75,7 +75,7 @@ def celsius(random: Random, between: tuple[str, str]) -> Decimal:
 
 
 def racks(kg: Decimal, skus: Sequence[str]) -> list[tuple[str, int]]:
-    """Which lots of skewers a mix gives: SKU and rods. One lot of each SKU but the first, the rest of the first.
+    """The lots of skewers that a mix gives: SKU and rods. One lot of each SKU but the first, the rest of the first.
 
     What is not enough for a rod is left, and goes as trimmings.
     """

@@ -1,4 +1,4 @@
-"""Which runs a day has, what befalls them, and how their flows change meanwhile."""
+"""Builds a day: its runs, what befalls them, and the change of a flow meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ DAY_DATA: Final = MasterDataPlan(
 
 @dataclass(frozen=True, slots=True)
 class DaySize:
-    """How much happens on a day.
+    """The number of runs of a day.
 
     eventful_runs: how many runs its incidents are dealt to. quiet_runs: how many there are besides, on two flows in
     turn. Four more are always there: one that breaks down, one that takes over what is left of it, and one before and
