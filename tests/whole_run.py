@@ -9,17 +9,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tests.plant import Plant
+from tests.proofs import violations
 
 from runworker.codes import Code
 from runworker.engine import Engine
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
 from runworker.simulation.builder import ScenarioBuilder
-from runworker.simulation.database_state import read_state
 from runworker.simulation.delivery import DeliveryPlan
 from runworker.simulation.lot_proof import LOT_CHECKS
 from runworker.simulation.master_data import PLANT_FLOW, MasterData
-from runworker.simulation.proof import RUN_CHECKS, Expectation, prove
+from runworker.simulation.proof import RUN_CHECKS, Expectation
 from runworker.simulation.run_builder import RunBuilder
 from runworker.simulation.scenario import PlannedLot, VersionPlan
 from runworker.states import Decision, LotType, UserRole
@@ -93,12 +93,8 @@ class WholeRun:
     def violations(self) -> list[str]:
         """All in which the database is not as planned."""
         scenario = self.scenario.build()
-        with self.plant.transaction() as connection:
-            state = read_state(connection, scenario, queue="none")
-        checks = prove(
-            {**RUN_CHECKS, **LOT_CHECKS}, Expectation(scenario, DeliveryPlan(tuple(scenario.commands)).copies), state
-        )
-        return [violation for check in checks for violation in check.violations]
+        wanted = Expectation(scenario, DeliveryPlan(tuple(scenario.commands)).copies)
+        return violations(self.plant, wanted, {**RUN_CHECKS, **LOT_CHECKS})
 
     def _person(self, role: UserRole) -> UUID:
         name, email = PEOPLE[role]

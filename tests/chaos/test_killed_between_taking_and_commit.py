@@ -11,19 +11,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 from tests.chaos.conftest import Site, crash
 from tests.crew import eventually
 from tests.envelopes import message
+from tests.proofs import data_on, violations
 
 from runworker.simulation.builder import ScenarioBuilder
-from runworker.simulation.database_state import read_state
 from runworker.simulation.delivery import DeliveryPlan
-from runworker.simulation.master_data import PLANT_FLOW, bring_in
-from runworker.simulation.proof import RUN_CHECKS, Expectation, prove
+from runworker.simulation.master_data import PLANT_FLOW
+from runworker.simulation.proof import Expectation
 from runworker.simulation.run_builder import RunBuilder
 from runworker.simulation.scenario import BuiltScenario
 from runworker.workers import environment_of
@@ -85,19 +84,11 @@ def in_the_way(site: Site) -> Iterator[None]:
 
 def started_runs(site: Site, runs: int) -> BuiltScenario:
     """So many runs that are started and stay at their first step."""
-    data = bring_in(site.plant.engine(database_role=None).database, uuid4())
+    data = data_on(site.plant)
     scenario = ScenarioBuilder(data)
     for _ in range(runs):
         RunBuilder(scenario, data.flows[PLANT_FLOW])
     return scenario.build()
-
-
-def violations(site: Site, scenario: BuiltScenario) -> list[str]:
-    """All in which the database is not as if each command had been delivered and taken effect once."""
-    wanted = Expectation(scenario, DeliveryPlan(tuple(scenario.commands)).copies)
-    with site.plant.transaction() as connection:
-        state = read_state(connection, scenario, queue=site.crew.settings.queue)
-    return [violation for check in prove(RUN_CHECKS, wanted, state) for violation in check.violations]
 
 
 def test_no_message_is_lost_and_none_applied_twice(site: Site) -> None:
@@ -134,7 +125,8 @@ def test_no_message_is_lost_and_none_applied_twice(site: Site) -> None:
             crew.applied(key)
         crew.wait_until_idle()
     when = decided(site, sent)
-    wrong = violations(site, scenario)
+    wanted = Expectation(scenario, DeliveryPlan(tuple(scenario.commands)).copies)
+    wrong = violations(site.plant, wanted, queue=crew.settings.queue)
     recovered = sorted(max(when[key] for key in keys) - died_at for died_at, keys in deaths if keys) or [0.0]
     print(  # noqa: T201 - the figures of a long run
         f"{KILLS} deaths, {sum(bool(keys) for _, keys in deaths)} with messages taken and not decided; {len(sent)} "
