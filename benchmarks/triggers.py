@@ -1,6 +1,5 @@
 """What PostgreSQL itself spends on a command, with one schema and with another, side by side.
 
-    uv run python benchmarks/triggers.py 20260126_narrow_worker_role head
     uv run python benchmarks/triggers.py head head:without-audit.sql
 
 Each argument is a revision, and a file of SQL that is run on top of it where one is named. Every schema gets a database

@@ -6,7 +6,6 @@ upgrade.
 
 Revision ID: 20260124_add_flow_definitions
 Revises:
-Create Date: 2026-01-24
 """
 
 import sys

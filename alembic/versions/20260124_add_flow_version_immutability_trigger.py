@@ -10,7 +10,6 @@ INSERT. What a version's owner and number are is part of what stays once it is P
 
 Revision ID: 20260124_flow_version_immutable
 Revises: 20260124_run_step_executions
-Create Date: 2026-01-24
 """
 
 from alembic import op

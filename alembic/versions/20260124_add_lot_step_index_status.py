@@ -17,7 +17,6 @@ taken down from a newer revision get back the status and step they had, which th
 
 Revision ID: 20260124_lot_step_index_status
 Revises: 20260124_add_flow_definitions
-Create Date: 2026-01-24
 """
 
 import sqlalchemy as sa

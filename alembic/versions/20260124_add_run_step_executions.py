@@ -2,7 +2,6 @@
 
 Revision ID: 20260124_run_step_executions
 Revises: 20260124_production_runs
-Create Date: 2026-01-24
 """
 
 import sqlalchemy as sa

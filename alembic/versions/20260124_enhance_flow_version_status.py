@@ -6,7 +6,6 @@ its new name on downgrade, as the plan has it.
 
 Revision ID: 20260124_flow_version_status
 Revises: 20260124_lot_step_index_status
-Create Date: 2026-01-24
 """
 
 import sqlalchemy as sa

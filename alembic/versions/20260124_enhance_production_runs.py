@@ -12,7 +12,6 @@ column to go to on downgrade; the runs themselves are all kept.
 
 Revision ID: 20260124_production_runs
 Revises: 20260124_flow_version_status
-Create Date: 2026-01-24
 """
 
 import sqlalchemy as sa

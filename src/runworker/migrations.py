@@ -1,14 +1,17 @@
 """Brings a database to the tables that this release needs, from an installed wheel as well as from a checkout.
 
 The revisions live in `alembic/` of the project, which travels in the wheel as `runworker/_alembic`. Progress is
-written to stderr. Every function takes a SQLAlchemy URL; it should be the tables' owner, not the worker.
+written to stderr. The functions take a SQLAlchemy URL; it should be the tables' owner, not the worker. The last two are
+for revisions alone.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -17,6 +20,11 @@ from sqlalchemy import URL, create_engine, make_url, pool
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from runworker.errors import ConfigurationError, RunworkerError, Unavailable
+
+CREATED: Final = re.compile(
+    r"^CREATE (?:FUNCTION (?P<function>\w+)|TRIGGER (?P<trigger>\w+)\n.* ON (?P<table>\w+)$)", re.MULTILINE
+)
+"""Each function and trigger that a file of `alembic/sql` creates; a test finds what this would overlook."""
 
 
 def parse_url(url: str) -> URL:
@@ -113,3 +121,19 @@ def check(url: str) -> list[str]:
             return [str(difference) for difference in error.__cause__.diffs]
         raise
     return []
+
+
+def create_objects(name: str) -> None:
+    """Create the functions and triggers of `alembic/sql/<name>.sql`, name and version: "guard_lots@1"."""
+    op.get_bind().exec_driver_sql(_sql(name), execution_options={"no_parameters": True})
+
+
+def drop_objects(name: str) -> None:
+    """Drop what `create_objects` creates from the same file, the last first."""
+    for created in reversed(list(CREATED.finditer(_sql(name)))):
+        function, trigger, table = created.group("function", "trigger", "table")
+        op.execute(f"DROP FUNCTION {function}" if function else f"DROP TRIGGER {trigger} ON {table}")
+
+
+def _sql(name: str) -> str:
+    return (_script_location() / "sql" / f"{name}.sql").read_text(encoding="utf-8")

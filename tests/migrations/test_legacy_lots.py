@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from runworker import migrations
 
 BASELINE = "20260124_add_flow_definitions"
-BEFORE_GUARDS = "20260125_worker_role"
+BEFORE_GUARDS = "20261129_4_runs_and_steps"
 
 LEGACY = """
 INSERT INTO production_runs (id, run_code, status)
@@ -44,7 +44,7 @@ REFUSED = {
     LINK.format("passed", "raw with a parent", 1): "guard_lot_genealogy_raw",
     "UPDATE lots SET weight_kg = 15.99 WHERE lot_code = 'overdrawn'": "guard_lots_frozen",
     "UPDATE lots SET weight_kg = -4 WHERE lot_code = 'weighs less than nothing'": "guard_lots_weight",
-    "UPDATE lots SET lot_type = 'SKW15' WHERE lot_code = 'skewer'": "guard_lots_identity",
+    "UPDATE lots SET lot_type = 'MIX' WHERE lot_code = 'skewer'": "guard_lots_identity",
     "DELETE FROM lot_genealogy": "guard_lot_genealogy_kept",
     "DELETE FROM qc_decisions": "guard_qc_decisions_kept",
 }

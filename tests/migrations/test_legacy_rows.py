@@ -94,6 +94,12 @@ def test_archived_versions_become_deprecated_and_one_stays_published(legacy: Leg
     assert legacy.versions("flow B") == {1: "PUBLISHED"}
 
 
+def test_what_a_migration_moves_leaves_no_audit_event(legacy: Legacy) -> None:
+    migrations.upgrade(legacy.url)
+
+    assert legacy.run("SELECT * FROM audit_events") == []
+
+
 def test_newer_versions_go_back_to_older_states(legacy: Legacy) -> None:
     migrations.upgrade(legacy.url)
     legacy.run(PLANT.read_text())

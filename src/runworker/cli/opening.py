@@ -45,8 +45,6 @@ def owner_database(settings: Settings) -> Iterator[Engine]:
 
 def _explained(error: DBAPIError, where: str) -> Exception:
     said = str(error.orig).strip()
-    if is_passing(error):
-        return Unavailable(f"PostgreSQL at {where} did not do it: {said}")
     state = getattr(error.orig, "sqlstate", None)
     if state in UNDEFINED_TABLE_OR_COLUMN:
         return ConfigurationError(f"{where} lacks tables of this release ({said}); run `runworker migrate`.")
@@ -54,4 +52,6 @@ def _explained(error: DBAPIError, where: str) -> Exception:
         return ConfigurationError(
             f"The login of {where} may not do this ({said}); set RUNWORKER_MIGRATION_URL to the tables' owner."
         )
+    if is_passing(error):
+        return Unavailable(f"PostgreSQL at {where} did not do it: {said}")
     return as_rejection(error) or error

@@ -1,4 +1,4 @@
-"""SQLAlchemy models: the one definition of the tables. Guards and triggers live in the migrations."""
+"""SQLAlchemy models: the one definition of the tables. Guards and functions live in `alembic/sql`."""
 
 from runworker.models.audit import AuditEvent, AuditSeal
 from runworker.models.base import Base

@@ -43,6 +43,11 @@ _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+def _text(value: str) -> bytes:
+    data = value.encode()
+    return _LENGTH.pack(len(data)) + data
+
+
 class Array(list[Any]):
     """Values of one column, None among them, as an array of one dimension."""
 
@@ -72,7 +77,7 @@ class Texts(Array):
 
     def packed(self) -> list[bytes]:
         """UTF-8. Raises UnicodeEncodeError for half a surrogate pair."""
-        return [_NULL if value is None else _LENGTH.pack(len(data := value.encode())) + data for value in self]
+        return [_NULL if value is None else _text(value) for value in self]
 
 
 class Decimals(Texts):
@@ -80,7 +85,7 @@ class Decimals(Texts):
 
     def packed(self) -> list[bytes]:
         """As they are printed."""
-        return Texts(value if value is None else str(value) for value in self).packed()
+        return [_NULL if value is None else _text(str(value)) for value in self]
 
 
 class Documents(Texts):
@@ -88,7 +93,7 @@ class Documents(Texts):
 
     def packed(self) -> list[bytes]:
         """As JSON."""
-        return Texts(value if value is None else json.dumps(value) for value in self).packed()
+        return [_NULL if value is None else _text(json.dumps(value)) for value in self]
 
 
 class UuidLists(Texts):
@@ -96,7 +101,7 @@ class UuidLists(Texts):
 
     def packed(self) -> list[bytes]:
         """As PostgreSQL writes an array; an empty list is NULL."""
-        return Texts("{" + ",".join(map(str, ids)) + "}" if ids else None for ids in self).packed()
+        return [_text("{" + ",".join(map(str, ids)) + "}") if ids else _NULL for ids in self]
 
 
 class Integers(Array):

@@ -76,11 +76,10 @@ def load_runs(connection: Connection, ids: Collection[UUID]) -> dict[UUID, RunFa
         run_id: tuple(map(StepFact, indices, nodes, map(_STEP_STATUSES.__getitem__, states), *others))
         for run_id, indices, nodes, states, *others in found
     }
-    return {row[0]: _run(row)._replace(steps=steps.get(row[0], ())) for row in rows}
-
-
-def _run(row: Row) -> RunFact:
-    return RunFact(row[0], _RUN_STATUSES[row[1]], *row[2:])
+    # Behind the columns: `new_at_site`, which a run that is there does not have, and the steps.
+    return {
+        row[0]: RunFact._make((row[0], _RUN_STATUSES[row[1]], *row[2:], None, steps.get(row[0], ()))) for row in rows
+    }
 
 
 def count_unfinished_runs(connection: Connection, version_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -1,18 +1,23 @@
-"""Add suppliers, and tell 15 from 30: new lot types, sku_type, supplier_id.
+"""Add suppliers, tell 15 from 30 (lot types, sku_type), say why a lot is as it is, guard and audit lots.
 
 SKW, FRZ and FG stay readable. On downgrade the exact types go back to them (SKW15 to SKW and so on) and are kept in
 `metadata` under `runworker_downgrade`, so that a later upgrade knows again which was which. The type is made anew and
 not added to, because a value that ALTER TYPE adds cannot be used in the same transaction.
 
-Revision ID: 20260125_suppliers_lot_types
-Revises: 20260124_flow_version_immutable
-Create Date: 2026-01-25
+`lots.status_reason` holds the notes of the last quality decision, the resolution of a hold or the reason of a
+rejection: up to 500 characters, and before them the sentence that a critical control point adds. A downgrade drops the
+column; the same words stay in `qc_decisions` and in the audit events.
+
+Revision ID: 20261129_5_lots
+Revises: 20261129_4_runs_and_steps
 """
 
 from alembic import op
 
-revision = "20260125_suppliers_lot_types"
-down_revision = "20260124_flow_version_immutable"
+from runworker.migrations import create_objects, drop_objects
+
+revision = "20261129_5_lots"
+down_revision = "20261129_4_runs_and_steps"
 branch_labels = None
 depends_on = None
 
@@ -30,8 +35,31 @@ def upgrade() -> None:
     op.execute("""
         ALTER TABLE lots
             ADD COLUMN sku_type varchar(10) CONSTRAINT ck_lots_sku_type CHECK (sku_type IN ('15','30')),
-            ADD COLUMN supplier_id uuid CONSTRAINT fk_lots_supplier_id REFERENCES suppliers (id)
+            ADD COLUMN supplier_id uuid CONSTRAINT fk_lots_supplier_id REFERENCES suppliers (id),
+            ADD COLUMN command_key uuid,
+            ADD COLUMN status_reason text CONSTRAINT ck_lots_status_reason CHECK (char_length(status_reason) <= 700)
     """)
+    _to_new_types()
+    op.execute("CREATE INDEX idx_lots_production_run ON lots (production_run_id)")
+    create_objects("sku_of_lot_type@1")
+    create_objects("guard_lots@1")
+    create_objects("audit_lots@1")
+
+
+def downgrade() -> None:
+    drop_objects("audit_lots@1")
+    drop_objects("guard_lots@1")
+    drop_objects("sku_of_lot_type@1")
+    op.execute("DROP INDEX idx_lots_production_run")
+    _to_old_types()
+    op.execute("""
+        ALTER TABLE lots
+            DROP COLUMN status_reason, DROP COLUMN command_key, DROP COLUMN supplier_id, DROP COLUMN sku_type
+    """)
+    op.execute("DROP TABLE suppliers")
+
+
+def _to_new_types() -> None:
     op.execute("ALTER TYPE lot_type RENAME TO lot_type_before")
     op.execute("""
         CREATE TYPE lot_type AS ENUM ('RAW', 'DEB', 'BULK', 'MIX', 'SKW15', 'SKW30', 'FRZ15', 'FRZ30', 'FG15', 'FG30',
@@ -50,17 +78,9 @@ def upgrade() -> None:
         SET sku_type = metadata #>> '{runworker_downgrade,sku_type}', metadata = metadata - 'runworker_downgrade'
         WHERE metadata ? 'runworker_downgrade'
     """)
-    op.execute("CREATE INDEX idx_lots_production_run ON lots (production_run_id)")
-    op.execute("CREATE INDEX idx_lot_genealogy_parent ON lot_genealogy (parent_lot_id)")
-    op.execute("CREATE INDEX idx_lot_genealogy_child ON lot_genealogy (child_lot_id)")
-    op.execute("CREATE INDEX idx_qc_decisions_lot_id ON qc_decisions (lot_id)")
 
 
-def downgrade() -> None:
-    op.execute("DROP INDEX idx_qc_decisions_lot_id")
-    op.execute("DROP INDEX idx_lot_genealogy_child")
-    op.execute("DROP INDEX idx_lot_genealogy_parent")
-    op.execute("DROP INDEX idx_lots_production_run")
+def _to_old_types() -> None:
     op.execute("""
         UPDATE lots
         SET metadata = jsonb_set(
@@ -77,5 +97,3 @@ def downgrade() -> None:
         "ALTER TABLE lots ALTER COLUMN lot_type TYPE lot_type USING rtrim(lot_type::text, '0123456789')::lot_type"
     )
     op.execute("DROP TYPE lot_type_before")
-    op.execute("ALTER TABLE lots DROP COLUMN supplier_id, DROP COLUMN sku_type")
-    op.execute("DROP TABLE suppliers")

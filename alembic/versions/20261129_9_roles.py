@@ -1,17 +1,17 @@
 """Give the worker a role that writes its tables and owns nothing.
 
 `runworker_worker` is a group without a login; a deployment grants it to the login its workers use. Whoever owns nothing
-can neither drop, truncate nor disable what guards the tables. It changes runs, steps, lots, flow versions and its own
-tables, adds seals, deletes nothing, and reads the rest; people, suppliers, flows and scenarios are the owner's to
-write, audit events only the triggers'.
+can neither drop, truncate nor disable what guards the tables. It changes runs, steps, lots and its own tables; adds
+flow versions, genealogy, quality decisions and seals, and changes of a flow version the state and who reviewed and
+published it; deletes nothing, but may have the ledger forget (prune_commands); and reads the rest. People, suppliers,
+flows and scenarios are the owner's to write, audit events only the triggers'.
 
 Roles belong to the whole cluster, so another database may have made it before, and the downgrade drops it only when
 nobody is a member and no other database grants it anything. Where the migrating user may not create roles, the SQL for
 an administrator is written to stderr and the migration goes on.
 
-Revision ID: 20260125_worker_role
-Revises: 20260125_audit_events
-Create Date: 2026-01-25
+Revision ID: 20261129_9_roles
+Revises: 20261129_8_growth
 """
 
 import sys
@@ -19,24 +19,25 @@ import sys
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20260125_worker_role"
-down_revision = "20260125_audit_events"
+revision = "20261129_9_roles"
+down_revision = "20261129_8_growth"
 branch_labels = None
 depends_on = None
 
 ROLE = "runworker_worker"
 READ = "alembic_version, audit_events, flow_definitions, phases, qc_gates, scenarios, streams, suppliers, users"
-ADD = "audit_seals"
-ADD_AND_CHANGE = (
-    "code_counters, commands, dead_letters, flow_versions, lot_genealogy, lots, production_runs, qc_decisions,"
-    " run_step_executions"
-)
+ADD = "audit_seals, flow_versions, lot_genealogy, qc_decisions"
+ADD_AND_CHANGE = "code_counters, commands, dead_letters, lots, production_runs, run_step_executions"
+OF_A_VERSION = "status, reviewed_by, published_by, published_at, command_key"
+PRUNE = "prune_commands(interval, integer)"
 CREATE = f"CREATE ROLE {ROLE} NOLOGIN"
 GRANTS = (
     f"GRANT USAGE ON SCHEMA public TO {ROLE}",
     f"GRANT SELECT ON {READ}, {ADD}, {ADD_AND_CHANGE} TO {ROLE}",
     f"GRANT INSERT ON {ADD}, {ADD_AND_CHANGE} TO {ROLE}",
     f"GRANT UPDATE ON {ADD_AND_CHANGE} TO {ROLE}",
+    f"GRANT UPDATE ({OF_A_VERSION}) ON flow_versions TO {ROLE}",
+    f"GRANT EXECUTE ON FUNCTION {PRUNE} TO {ROLE}",
 )
 
 
@@ -51,8 +52,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     if not _role_exists():
         return
-    op.execute(f"REVOKE USAGE ON SCHEMA public FROM {ROLE}")
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {PRUNE} FROM {ROLE}")
     op.execute(f"REVOKE ALL ON {READ}, {ADD}, {ADD_AND_CHANGE} FROM {ROLE}")
+    op.execute(f"REVOKE USAGE ON SCHEMA public FROM {ROLE}")
     # One statement, for another database may be doing the same.
     op.execute(f"""
         DO $$

@@ -1,4 +1,4 @@
-"""Keep the hot path as fast beside millions of rows as beside none.
+"""Keep the hot path as fast beside millions of rows as beside none, and let the ledger forget.
 
     idx_production_runs_ended_at    finds what is to be archived, without a look at all that is
     idx_commands_decided_at         finds what the ledger may forget; new rows go to its end
@@ -7,22 +7,22 @@
 
 Tables that change with every command are vacuumed and analyzed after 2 % of changes in place of 20 %, so that there is
 room for HOT updates near each row and plans keep up; tables that only grow, after 5 % of new rows, so that no vacuum
-has millions of rows to freeze at once.
+has millions of rows to freeze at once. The tables of ledger and audit were created so.
 
-Revision ID: 20260127_index_growth
-Revises: 20260127_cheaper_audit
-Create Date: 2026-01-27
+Revision ID: 20261129_8_growth
+Revises: 20261129_7_quality
 """
 
 from alembic import op
 
-revision = "20260127_index_growth"
-down_revision = "20260127_cheaper_audit"
+from runworker.migrations import create_objects, drop_objects
+
+revision = "20261129_8_growth"
+down_revision = "20261129_7_quality"
 branch_labels = None
 depends_on = None
 
-CHANGED_OFTEN = ("production_runs", "run_step_executions", "lots", "commands")
-GROWING = ("commands", "audit_events")
+CHANGED_OFTEN = ("production_runs", "run_step_executions", "lots")
 
 
 def upgrade() -> None:
@@ -37,13 +37,11 @@ def upgrade() -> None:
             ALTER TABLE {table}
             SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)
         """)
-    for table in GROWING:
-        op.execute(f"ALTER TABLE {table} SET (autovacuum_vacuum_insert_scale_factor = 0.05)")
+    create_objects("prune_commands@1")
 
 
 def downgrade() -> None:
-    for table in GROWING:
-        op.execute(f"ALTER TABLE {table} RESET (autovacuum_vacuum_insert_scale_factor)")
+    drop_objects("prune_commands@1")
     for table in CHANGED_OFTEN:
         op.execute(f"ALTER TABLE {table} RESET (autovacuum_vacuum_scale_factor, autovacuum_analyze_scale_factor)")
     op.execute("DROP INDEX idx_commands_lot_id")

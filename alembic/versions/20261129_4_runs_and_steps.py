@@ -1,30 +1,28 @@
-"""Tie state and time together, allow one step in progress, and name the command that changed a row.
+"""Tie state and time of runs and steps together, allow one step in progress, guard and audit both.
 
 Times that contradict a run's state are put right before the CHECK comes: a finished run without an end ended when it
 was completed or, if nobody noted that, when it started; an unfinished run's end moves into its summary
 (`legacy_ended_at`, `legacy_completed_at`).
 
-Revision ID: 20260125_run_and_step_rules
-Revises: 20260125_suppliers_lot_types
-Create Date: 2026-01-25
+Revision ID: 20261129_4_runs_and_steps
+Revises: 20261129_3_flow_versions
 """
 
 from alembic import op
 
-revision = "20260125_run_and_step_rules"
-down_revision = "20260125_suppliers_lot_types"
+from runworker.migrations import create_objects, drop_objects
+
+revision = "20261129_4_runs_and_steps"
+down_revision = "20261129_3_flow_versions"
 branch_labels = None
 depends_on = None
 
-TABLES_CHANGED_BY_COMMANDS = ("flow_versions", "production_runs", "run_step_executions", "lots")
-
 
 def upgrade() -> None:
-    for table in TABLES_CHANGED_BY_COMMANDS:
-        op.execute(f"ALTER TABLE {table} ADD COLUMN command_key uuid")
     _put_run_times_right()
     op.execute("""
         ALTER TABLE production_runs
+            ADD COLUMN command_key uuid,
             ADD COLUMN status_reason text
                 CONSTRAINT ck_production_runs_status_reason CHECK (char_length(status_reason) BETWEEN 10 AND 500),
             ADD CONSTRAINT ck_production_runs_times CHECK (
@@ -37,6 +35,7 @@ def upgrade() -> None:
     """)
     op.execute("""
         ALTER TABLE run_step_executions
+            ADD COLUMN command_key uuid,
             ADD CONSTRAINT ck_run_step_executions_times CHECK (
                 CASE status WHEN 'PENDING' THEN started_at IS NULL AND completed_at IS NULL
                             WHEN 'IN_PROGRESS' THEN started_at IS NOT NULL AND completed_at IS NULL
@@ -45,22 +44,30 @@ def upgrade() -> None:
             ADD CONSTRAINT ex_run_step_executions_one_in_progress
                 EXCLUDE USING btree (run_id WITH =) WHERE (status = 'IN_PROGRESS') DEFERRABLE INITIALLY IMMEDIATE
     """)
+    create_objects("guard_production_runs@1")
+    create_objects("guard_run_step_executions@1")
+    create_objects("audit_production_runs@1")
+    create_objects("audit_run_step_executions@1")
 
 
 def downgrade() -> None:
+    drop_objects("audit_run_step_executions@1")
+    drop_objects("audit_production_runs@1")
+    drop_objects("guard_run_step_executions@1")
+    drop_objects("guard_production_runs@1")
     op.execute("""
         ALTER TABLE run_step_executions
             DROP CONSTRAINT ex_run_step_executions_one_in_progress,
-            DROP CONSTRAINT ck_run_step_executions_times
+            DROP CONSTRAINT ck_run_step_executions_times,
+            DROP COLUMN command_key
     """)
     op.execute("""
         ALTER TABLE production_runs
             RESET (fillfactor),
             DROP CONSTRAINT ck_production_runs_times,
-            DROP COLUMN status_reason
+            DROP COLUMN status_reason,
+            DROP COLUMN command_key
     """)
-    for table in TABLES_CHANGED_BY_COMMANDS:
-        op.execute(f"ALTER TABLE {table} DROP COLUMN command_key")
 
 
 def _put_run_times_right() -> None:

@@ -1,22 +1,24 @@
-"""Add the audit trail and its seals, which can be added to and never changed.
+"""Add the audit trail and its seals, and write down every change of a user.
 
-    guard_audit_events_append_only  no UPDATE, DELETE or TRUNCATE of audit_events
-    guard_audit_seals_append_only   the same for audit_seals
+What is common to the audit of all tables is made here; each later revision has its own tables audited, once it has
+moved their rows: what a migration does to an older system's rows leaves no event.
 
-Revision ID: 20260125_audit_tables
-Revises: 20260125_ledger
-Create Date: 2026-01-25
+Revision ID: 20261129_2_audit
+Revises: 20261129_1_ledger
 """
 
 from alembic import op
 
-revision = "20260125_audit_tables"
-down_revision = "20260125_ledger"
+from runworker.migrations import create_objects, drop_objects
+
+revision = "20261129_2_audit"
+down_revision = "20261129_1_ledger"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+    # What the storage parameter is for is said in the revision on growth.
     op.execute("""
         CREATE TABLE audit_events (
             id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_audit_events PRIMARY KEY,
@@ -31,7 +33,7 @@ def upgrade() -> None:
             actor uuid,
             db_user text NOT NULL,
             xact_id bigint NOT NULL
-        )
+        ) WITH (autovacuum_vacuum_insert_scale_factor = 0.05)
     """)
     op.execute("CREATE INDEX idx_audit_events_entity ON audit_events (entity_id, id)")
     op.execute("""
@@ -45,24 +47,18 @@ def upgrade() -> None:
             sealed_at timestamptz NOT NULL DEFAULT now()
         )
     """)
-    op.execute("""
-        CREATE FUNCTION refuse_change() RETURNS trigger
-        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-        BEGIN
-            RAISE EXCEPTION '% of % is refused: what it holds is kept as it was written.', TG_OP, TG_TABLE_NAME
-                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME;
-        END;
-        $$
-    """)
-    for table in ("audit_events", "audit_seals"):
-        op.execute(f"""
-            CREATE TRIGGER guard_{table}_append_only
-            BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
-            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
-        """)
+    create_objects("guard_audit_events@1")
+    create_objects("guard_audit_seals@1")
+    create_objects("forget_command_key@1")
+    create_objects("guard_users@1")
+    create_objects("audit_users@1")
 
 
 def downgrade() -> None:
+    drop_objects("audit_users@1")
+    drop_objects("guard_users@1")
+    drop_objects("forget_command_key@1")
+    drop_objects("guard_audit_seals@1")
+    drop_objects("guard_audit_events@1")
     op.execute("DROP TABLE audit_seals")
     op.execute("DROP TABLE audit_events")
-    op.execute("DROP FUNCTION refuse_change()")

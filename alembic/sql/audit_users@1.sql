@@ -1,0 +1,88 @@
+-- Each change of a user leaves an audit event. How the functions work: docs/database.md, "Audit". No command writes
+-- users, so that their events name none. A login, which changes last_login alone, leaves none.
+
+CREATE FUNCTION audit_users_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+    INSERT INTO public.audit_events
+        (entity, entity_id, operation, before, after, command_key, command, actor, db_user, xact_id)
+    SELECT 'users', change.id, 'INSERT', change.before, change.after,
+           change.command_key, asked.command, asked.issued_by,
+           session_user, (SELECT pg_current_xact_id()::text::bigint)
+    FROM (
+        SELECT n.id, NULL::jsonb, jsonb_strip_nulls(to_jsonb(n)), NULL::uuid
+        FROM new_rows AS n
+    ) AS change (id, before, after, command_key)
+    LEFT JOIN LATERAL (
+        SELECT c.command, c.issued_by FROM public.commands AS c
+        WHERE c.idempotency_key = change.command_key
+        OFFSET 0
+    ) AS asked ON true;
+    RETURN NULL;
+END;
+$$;
+REVOKE EXECUTE ON FUNCTION audit_users_insert() FROM PUBLIC;
+
+CREATE TRIGGER audit_users_insert
+AFTER INSERT ON users
+REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION audit_users_insert();
+
+CREATE FUNCTION audit_users_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+    INSERT INTO public.audit_events
+        (entity, entity_id, operation, before, after, command_key, command, actor, db_user, xact_id)
+    SELECT 'users', change.id, 'UPDATE', change.before, change.after,
+           change.command_key, asked.command, asked.issued_by,
+           session_user, (SELECT pg_current_xact_id()::text::bigint)
+    FROM (
+        SELECT coalesce(n.id, o.id), jsonb_strip_nulls(to_jsonb(o)), jsonb_strip_nulls(to_jsonb(n)), NULL::uuid
+        FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+        WHERE to_jsonb(o) - ARRAY['command_key', 'last_login']
+              IS DISTINCT FROM to_jsonb(n) - ARRAY['command_key', 'last_login']
+    ) AS change (id, before, after, command_key)
+    LEFT JOIN LATERAL (
+        SELECT c.command, c.issued_by FROM public.commands AS c
+        WHERE c.idempotency_key = change.command_key
+        OFFSET 0
+    ) AS asked ON true;
+    RETURN NULL;
+END;
+$$;
+REVOKE EXECUTE ON FUNCTION audit_users_update() FROM PUBLIC;
+
+CREATE TRIGGER audit_users_update
+AFTER UPDATE ON users
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION audit_users_update();
+
+CREATE FUNCTION audit_users_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+    INSERT INTO public.audit_events
+        (entity, entity_id, operation, before, after, command_key, command, actor, db_user, xact_id)
+    SELECT 'users', change.id, 'DELETE', change.before, change.after,
+           change.command_key, asked.command, asked.issued_by,
+           session_user, (SELECT pg_current_xact_id()::text::bigint)
+    FROM (
+        SELECT o.id, jsonb_strip_nulls(to_jsonb(o)), NULL::jsonb, NULL::uuid
+        FROM old_rows AS o
+    ) AS change (id, before, after, command_key)
+    LEFT JOIN LATERAL (
+        SELECT c.command, c.issued_by FROM public.commands AS c
+        WHERE c.idempotency_key = change.command_key
+        OFFSET 0
+    ) AS asked ON true;
+    RETURN NULL;
+END;
+$$;
+REVOKE EXECUTE ON FUNCTION audit_users_delete() FROM PUBLIC;
+
+CREATE TRIGGER audit_users_delete
+AFTER DELETE ON users
+REFERENCING OLD TABLE AS old_rows
+FOR EACH STATEMENT EXECUTE FUNCTION audit_users_delete();
