@@ -50,17 +50,17 @@ def build_lives(random: Random, runs: int, data: MasterData) -> BuiltScenario:
 
 def _build(run: RunBuilder, random: Random, life: RunLife) -> None:
     """Write all moves of a run's plan, what befalls it at one of its steps, and its completion."""
-    turning_point = random.choice([step.index for step in run.flow.plan.steps])
+    eventful_step = random.choice([step.index for step in run.flow.plan.steps])
     while True:
-        if run.step == turning_point:
-            _turn(run, life)
+        if run.step == eventful_step:
+            _befall(run, life)
         if run.step == run.flow.plan.last:
             break
         run.advance()
     run.complete()
 
 
-def _turn(run: RunBuilder, life: RunLife) -> None:
+def _befall(run: RunBuilder, life: RunLife) -> None:
     if life in (RunLife.HELD, RunLife.ABORTED_ON_HOLD):
         run.hold("the demo shows how a run is held")
     if life is RunLife.HELD:
