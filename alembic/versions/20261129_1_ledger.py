@@ -58,7 +58,7 @@ def _commands() -> None:
             run_id uuid,
             lot_id uuid,
             waiting_for jsonb,
-            wakes_on uuid[],
+            blocked_on uuid[],
             verdict jsonb,
             code varchar(50),
             task_id text,
@@ -73,7 +73,7 @@ def _commands() -> None:
         ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
                 autovacuum_vacuum_insert_scale_factor = 0.05)
     """)
-    op.execute("CREATE INDEX idx_commands_wakes_on ON commands USING gin (wakes_on) WHERE status = 'WAITING'")
+    op.execute("CREATE INDEX idx_commands_blocked_on ON commands USING gin (blocked_on) WHERE status = 'WAITING'")
     op.execute("CREATE INDEX idx_commands_expires_at ON commands (expires_at) WHERE expires_at IS NOT NULL")
     op.execute("CREATE INDEX idx_commands_queued ON commands (received_at) WHERE status = 'QUEUED'")
     op.execute("CREATE INDEX idx_commands_run_id ON commands (run_id)")

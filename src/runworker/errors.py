@@ -57,14 +57,14 @@ class NotYet(RunworkerError):
     """A command before its turn.
 
     waiting_for: what has to happen first, as the verdict shows it.
-    wakes_on: ids (runs, lots, command keys) whose change lets the command be tried again.
+    blocked_on: ids (runs, lots, command keys) whose change lets the command be tried again.
     """
 
-    def __init__(self, message: str, *, waiting_for: Mapping[str, Any], wakes_on: tuple[Any, ...]) -> None:
+    def __init__(self, message: str, *, waiting_for: Mapping[str, Any], blocked_on: tuple[Any, ...]) -> None:
         super().__init__(message)
         self.message = message
         self.waiting_for = waiting_for
-        self.wakes_on = wakes_on
+        self.blocked_on = blocked_on
 
 
 class Unavailable(RunworkerError):

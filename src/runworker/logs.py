@@ -6,7 +6,6 @@ where one does. Tracebacks carry no local variables, and no password that stands
 
 import logging
 import os
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -15,6 +14,7 @@ import structlog
 from structlog.typing import Processor, WrappedLogger
 
 from runworker.config import Settings
+from runworker.safe_text import printable, without_passwords
 
 _EVERYONE: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,
@@ -27,8 +27,6 @@ _EVERYONE: Final[list[Processor]] = [
     # Formatted here and not by a renderer: structlog's own console tracebacks show local variables.
     structlog.processors.format_exc_info,
 ]
-
-_WORD: Final = re.compile(r"\S+")
 
 
 def configure_logging(settings: Settings) -> None:
@@ -62,28 +60,6 @@ def configure_logging(settings: Settings) -> None:
     # Its environment tells each step itself, in a sentence for whoever waits for the migration.
     logging.getLogger("alembic").setLevel("WARNING")
     logging.captureWarnings(True)
-
-
-def without_passwords(text: str) -> str:
-    """`text` with the password of every URL in it replaced by stars; rather too much is hidden than too little."""
-    if "://" not in text or "@" not in text:
-        return text
-    return _WORD.sub(_without_password, text)
-
-
-def printable(text: str) -> str:
-    """`text` as it may be shown in a terminal: control characters, with which a sender could steer it, are escaped."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
-
-
-def _without_password(word: re.Match[str]) -> str:
-    # By hand, because a pattern that looks for both ends would take quadratic time on a hostile text.
-    before, scheme_end, rest = word[0].partition("://")
-    credentials, at, after = rest.rpartition("@")
-    user, colon, password = credentials.partition(":")
-    return f"{before}{scheme_end}{user}:***{at}{after}" if colon and password else word[0]
 
 
 class _Stderr(logging.Handler):

@@ -1,12 +1,12 @@
 """Dead letters sent again: to the queue they came from, judged by the parser that the workers use."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sqlalchemy import Engine, func, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from runworker.codes import Code
@@ -23,6 +23,12 @@ TASK_PREFIX: Final = "runworker."
 
 class NotReplayable(RunworkerError):
     """A dead letter that cannot be sent again, or would come back as it is. The text says why."""
+
+
+def newest_letters(session: Session, limit: int) -> Sequence[DeadLetter]:
+    """At most so many letters, those seen last first."""
+    newest = select(DeadLetter).order_by(DeadLetter.last_seen_at.desc(), DeadLetter.id.desc()).limit(limit)
+    return session.scalars(newest).all()
 
 
 def find_letter(session: Session, letter_id: int) -> DeadLetter:

@@ -1,12 +1,9 @@
 """Which servers a process talks to: those its settings name, else the embedded ones that run for this user."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-
 from pydantic import SecretStr
 
 from runworker.config import Settings
-from runworker.embedded import EmbeddedServers, RunningServer, ServerUrls, find_running, grant_worker_role
+from runworker.embedded.finding import ServerUrls, find_running
 from runworker.errors import ConfigurationError
 
 
@@ -58,36 +55,3 @@ def owner_url(settings: Settings) -> str:
 def as_owner(settings: Settings) -> Settings:
     """`settings` for the tables' owner, who migrates and imports, in place of the worker. Raises as `owner_url`."""
     return settings.model_copy(update={"database_url": SecretStr(owner_url(settings)), "database_role": None})
-
-
-def migrate(settings: Settings, *, embedded: bool, revision: str = "head") -> None:
-    """Bring the database up to `revision`.
-
-    embedded: the database is an embedded one, whose worker's login gets its role as well; in any other that is the
-    administrator's to say. Raises as `migrations.upgrade` and `owner_url` do.
-    """
-    from runworker.migrations import upgrade  # noqa: PLC0415 - every worker imports this module, and none Alembic
-
-    url = owner_url(settings)
-    upgrade(url, revision)
-    if embedded:
-        grant_worker_role(url)
-
-
-@contextmanager
-def ready_servers(given: Settings) -> Iterator[tuple[Settings, Sequence[RunningServer]]]:
-    """Settings with both URLs, the database migrated: what settings leave open is started, and ends with the block.
-
-    The second value is what was started, for who wants to see whether it still runs.
-
-    Servers that are named, or that run already, are used as they are and left running. Call it from the main thread.
-    Raises ServerError where one cannot be started, and as `migrate` does.
-    """
-    with ExitStack() as stack:
-        settings = given
-        started: Sequence[RunningServer] = ()
-        if lacks_servers(given):
-            embedded = stack.enter_context(EmbeddedServers(given.data_dir))
-            settings, started = filled(given, embedded.urls), embedded.running
-        migrate(settings, embedded=lacks_database(given))
-        yield settings, started

@@ -122,7 +122,7 @@ def test_a_day_is_asked_for_by_an_option(command_line: CommandLine, monkeypatch:
         asked.append(request)
         return Report({"violations": 0}, [])
 
-    monkeypatch.setattr("runworker.cli.demo.run_demo", run_demo)
+    monkeypatch.setattr("runworker.simulation.run_demo", run_demo)
     for options in (["--day"], ["--runs", "5"], []):
         assert command_line.run("demo", *options, "--seed", "7", "--workers", "3", "--json").exit_code == 0
     assert asked == [DemoRequest(runs, workers=3, seed=7) for runs in (WHOLE_DAY, 5, 20)]
@@ -212,7 +212,7 @@ def test_a_worker_that_dies_by_itself_is_an_error(command_line: CommandLine) -> 
 def test_violations_are_told_and_end_in_exit_code_1(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     found = tuple(f"step {number} is not in order" for number in range(60))
     told = Report({"runs": 1, "violations": 60}, [Check("Steps", found)])
-    monkeypatch.setattr("runworker.cli.demo.run_demo", lambda *_: told)
+    monkeypatch.setattr("runworker.simulation.run_demo", lambda *_: told)
     ended = command_line.run("demo", "--runs", "1", "--json")
     assert ended.exit_code == 1
     assert json.loads(ended.stdout)["violations"] == 60

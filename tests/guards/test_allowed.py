@@ -69,7 +69,7 @@ ALLOWED = {
         1,
     ),
     "a waiting command waits for something else": (
-        "UPDATE commands SET waiting_for = '{}', wakes_on = '{}' WHERE status = 'WAITING'",
+        "UPDATE commands SET waiting_for = '{}', blocked_on = '{}' WHERE status = 'WAITING'",
         1,
     ),
     "a dead letter comes again and is replayed": (

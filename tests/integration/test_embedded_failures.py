@@ -13,10 +13,10 @@ from tests.crew import eventually
 
 from runworker.embedded import (
     EmbeddedServers,
+    answering,
     find_running,
     postgres,
     process,
-    servers,
     start_postgres,
     start_valkey,
     temporary_directory,
@@ -152,7 +152,7 @@ def test_server_that_ignores_its_stop_signal_is_killed(directory: Path, monkeypa
 
 
 def test_servers_that_neither_answer_nor_end(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(answering, "STOP_SECONDS", 0.1)
     monkeypatch.setattr("runworker.embedded.valkey.CONNECT_SECONDS", 0.1)
     with EmbeddedServers(directory, durable=False) as running:
         pid = int((directory / "servers.json").read_text().partition('"valkey_pid": ')[2].partition(",")[0])

@@ -44,7 +44,7 @@ def test_expired_command(plant: Plant, hasty: Engine, told: dict[str, Verdict]) 
     assert (verdict.status, verdict.code, verdict.waiting_for) == (EXPIRED, Code.WAIT_EXPIRED, {"run_id": str(run)})
     assert verdict.message == f"waited in vain: run {run} does not exist yet"
     row = plant.ledger(command.idempotency_key)
-    assert (row.status, row.code, row.expires_at, row.wakes_on) == ("EXPIRED", "WAIT_EXPIRED", None, None)
+    assert (row.status, row.code, row.expires_at, row.blocked_on) == ("EXPIRED", "WAIT_EXPIRED", None, None)
     assert told == {"task": verdict}
     assert hasty.apply([command]) == [verdict.as_replay()]
 

@@ -42,7 +42,7 @@ def test_ledger_of_an_applied_command(plant: Plant, engine: Engine) -> None:
     (verdict,) = engine.apply([command], {command.idempotency_key: "task 7"})
     row = plant.ledger(command.idempotency_key)
     assert (row.command, row.payload, row.issued_by) == ("start_run", command.payload, command.issued_by)
-    assert (row.status, row.run_id, row.code, row.waiting_for, row.wakes_on) == (
+    assert (row.status, row.run_id, row.code, row.waiting_for, row.blocked_on) == (
         "APPLIED",
         command.target_run,
         None,

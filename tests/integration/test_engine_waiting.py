@@ -26,7 +26,7 @@ def test_waits_for_a_run_that_does_not_exist(plant: Plant, engine: Engine, name:
     assert (verdict.status, verdict.run_id, verdict.waiting_for) == (WAITING, run, {"run_id": str(run)})
     assert verdict.message == f"run {run} does not exist yet"
     row = plant.ledger(command.idempotency_key)
-    assert (row.status, row.wakes_on, row.decided_at) == ("WAITING", [run], None)
+    assert (row.status, row.blocked_on, row.decided_at) == ("WAITING", [run], None)
     assert row.verdict["expires_at"] == row.expires_at.isoformat()
     assert (row.expires_at - row.received_at).total_seconds() == pytest.approx(300, abs=5)
 
@@ -89,7 +89,7 @@ def test_what_is_released_may_be_refused(plant: Plant, engine: Engine) -> None:
     engine.apply([resume])
     engine.apply([plant.command("start_run", run_id=run)])
     row = plant.ledger(resume.idempotency_key)
-    assert (row.status, row.code, row.expires_at, row.wakes_on) == ("REJECTED", "RUN_ILLEGAL_MOVE", None, None)
+    assert (row.status, row.code, row.expires_at, row.blocked_on) == ("REJECTED", "RUN_ILLEGAL_MOVE", None, None)
     assert engine.apply([hold])[0].status is APPLIED
 
 

@@ -55,10 +55,10 @@ class Reading:
 
     def _ledger(self) -> Iterable[tuple[UUID, Any]]:
         for row in self._sql(
-            "SELECT idempotency_key, status, code, wakes_on FROM commands WHERE idempotency_key = ANY(:keys)",
+            "SELECT idempotency_key, status, code, blocked_on FROM commands WHERE idempotency_key = ANY(:keys)",
             keys=list(self.model.ledger),
         ):
-            yield row.idempotency_key, (row.status, row.code, set(row.wakes_on or ()))
+            yield row.idempotency_key, (row.status, row.code, set(row.blocked_on or ()))
 
     def _runs(self) -> Iterable[tuple[UUID, Any]]:
         asked = {command.target_run for command in (record.command for record in self.model.ledger.values())}

@@ -90,5 +90,5 @@ def outcome(asked: Command, known: Facts) -> str:
         return str(rejection.code)
     except NotYet as wait:
         waits_for = [str(value) for name, value in wait.waiting_for.items() if name != "run_id"]
-        return f"waits: {' '.join(waits_for) or 'run'}" if wait.wakes_on == (RUN,) else f"waits: {wait.wakes_on}"
+        return f"waits: {' '.join(waits_for) or 'run'}" if wait.blocked_on == (RUN,) else f"waits: {wait.blocked_on}"
     return f"{became.status} {became.current_step_index}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runworker.cli.demo import print_tables
+from runworker.cli.demo_tables import print_tables
 from runworker.cli.progress import Progress
 from runworker.simulation import Report
 from runworker.simulation.proof import Check

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.environment import without_settings
 
 from runworker.config import Settings
-from runworker.logs import configure_logging, printable, without_passwords
+from runworker.logs import configure_logging
+from runworker.safe_text import printable, without_passwords
 
 pytestmark = pytest.mark.usefixtures("logging_left_alone")
 

@@ -1,13 +1,16 @@
 """The command line. stdout carries results, stderr everything else.
 
 Exit codes: 0 done, 1 an error of ours with its sentence on stderr, 2 wrong usage, 130 ctrl-C.
+
+All commands are declared whenever one is asked for, so their modules import Typer and little else; what a command
+works with it asks of `on_demand` when it runs.
 """
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from runworker import __version__
 from runworker.cli import bench, config, dead_letters, demo, flow, health, lots, migrate, runs, up, user, verify
 from runworker.cli.reporting import ReportingGroup
 
@@ -34,7 +37,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"runworker {version('runworker')}")
+        typer.echo(f"runworker {__version__}")
         raise typer.Exit
 
 

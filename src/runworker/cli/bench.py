@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-from runworker.cli.opening import read_settings
-from runworker.cli.progress import Progress
+from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
-from runworker.cli.signal_guard import SignalGuard
-from runworker.embedded import temporary_directory
 from runworker.errors import ConfigurationError
 
 
@@ -30,8 +27,12 @@ def bench(
     """
     checkout = _checkout()
     program = importlib.import_module("benchmarks.program")
-    given = read_settings()
-    with SignalGuard(), temporary_directory() as directory, Progress(bars=not as_json) as progress:
+    given = on_demand.opening.read_settings()
+    with (
+        on_demand.signal_guard.SignalGuard(),
+        on_demand.embedded.temporary_directory() as directory,
+        on_demand.progress.Progress(bars=not as_json) as progress,
+    ):
         outcome = program.run_benchmark(given, directory, progress, quick=quick, only=only or [])
     for failure in outcome.failures:
         tell(f"not as it has to be: {failure}")

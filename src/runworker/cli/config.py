@@ -1,14 +1,14 @@
 """`runworker config`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runworker.cli.opening import read_settings
-from runworker.cli.reporting import show, show_table
-from runworker.config import Settings
-from runworker.embedded import default_directory
-from runworker.servers import resolved
+from runworker.cli import on_demand
+from runworker.cli.reporting import show
+
+if TYPE_CHECKING:
+    from runworker.config import Settings
 
 FOLLOWED = {"migration_url": "database_url", "result_backend_url": "broker_url"}
 """Settings that are another's value unless they are given."""
@@ -18,17 +18,17 @@ def config(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, a member for each setting.")] = False,
 ) -> None:
     """Show every setting in force and where it comes from, passwords masked."""
-    rows = in_force(read_settings())
+    rows = in_force(on_demand.opening.read_settings())
     if as_json:
         show({row.pop("setting"): row for row in rows}, as_json=True)
     else:
-        show_table(rows, ("setting", "value", "from"))
+        on_demand.output.show_table(rows, ("setting", "value", "from"))
 
 
-def in_force(given: Settings) -> list[dict[str, Any]]:
+def in_force(given: "Settings") -> list[dict[str, Any]]:
     """A row for each setting: its name, its value as a process uses it, and where that comes from."""
-    found = resolved(given)
-    directory = given.data_dir or default_directory()
+    found = on_demand.servers.resolved(given)
+    directory = given.data_dir or on_demand.embedded.default_directory()
     values = found.shown()
     sources = {
         name: "given"

@@ -1,15 +1,14 @@
 """`runworker dead-letters`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from runworker.cli.opening import find_servers, owner_database
-from runworker.cli.reporting import show, show_table
-from runworker.models import DeadLetter
-from runworker.replaying import find_letter, replay
+from runworker.cli import on_demand
+from runworker.cli.reporting import show
+
+if TYPE_CHECKING:
+    from runworker.models import DeadLetter
 
 HIGHEST_ID = 2**63 - 1
 COLUMNS = ("id", "code", "task_name", "times", "last_seen_at", "replayed_at", "error")
@@ -25,13 +24,12 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List dead letters, those seen last first."""
-    with owner_database(find_servers()) as database, Session(database) as session:
-        newest = select(DeadLetter).order_by(DeadLetter.last_seen_at.desc(), DeadLetter.id.desc()).limit(limit)
-        letters = [_facts(letter) for letter in session.scalars(newest)]
+    with on_demand.database.owner_session() as session:
+        letters = [_facts(letter) for letter in on_demand.replaying.newest_letters(session, limit)]
     if as_json:
         show(letters, as_json=True)
     else:
-        show_table(letters, COLUMNS)
+        on_demand.output.show_table(letters, COLUMNS)
 
 
 @app.command("show")
@@ -40,8 +38,8 @@ def show_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show one dead letter whole, with its raw body."""
-    with owner_database(find_servers()) as database, Session(database) as session:
-        letter = find_letter(session, letter_id)
+    with on_demand.database.owner_session() as session:
+        letter = on_demand.replaying.find_letter(session, letter_id)
         body = letter.raw_body.decode("utf-8", "backslashreplace")
         show({**_facts(letter), "headers": letter.headers, "raw_body": body}, as_json=as_json)
 
@@ -52,13 +50,13 @@ def replay_(
     email: Annotated[str, typer.Option("--as", metavar="EMAIL", help="The user who replays: an ADMIN or MANAGER.")],
 ) -> None:
     """Send a dead letter's command to the queue again, under its own key."""
-    settings = find_servers()
-    with owner_database(settings) as database:
-        command = replay(database, settings, letter_id, email=email)
+    settings = on_demand.opening.find_servers()
+    with on_demand.database.owner_database(settings) as database:
+        command = on_demand.replaying.replay(database, settings, letter_id, email=email)
     show({"command": command.name, "idempotency_key": command.idempotency_key}, as_json=False)
 
 
-def _facts(letter: DeadLetter) -> dict[str, Any]:
+def _facts(letter: "DeadLetter") -> dict[str, Any]:
     return {
         "id": letter.id,
         "code": letter.code,

@@ -2,24 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from sqlalchemy.orm import Session
 
-from runworker.cli.opening import find_servers, owner_database
+from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
-from runworker.imports import (
-    FlowFile,
-    ImportRefused,
-    canonical_flow,
-    discard_draft,
-    import_flow,
-    named,
-    read_flow_file,
-)
-from runworker.imports.files import MOST_BYTES
+
+if TYPE_CHECKING:
+    from runworker.imports import FlowFile
 
 STDIN = "-"
 
@@ -59,11 +51,11 @@ def import_(
     """
     if (file is None) != canonical:
         raise typer.BadParameter("give a FILE, or --canonical, and not both")
-    content = canonical_flow() if file is None else _read(file)
+    content = on_demand.imports.canonical_flow() if file is None else _read(file)
     if name is not None:
-        content = named(content, name)
-    with owner_database(find_servers()) as database, Session(database) as session, session.begin():
-        imported = import_flow(session, content, email=email, publish=publish)
+        content = on_demand.imports.named(content, name)
+    with on_demand.database.owner_session() as session:
+        imported = on_demand.imports.import_flow(session, content, email=email, publish=publish)
     if imported.superseded is not None:
         tell(f"version {imported.superseded} of this flow is DEPRECATED now; its runs go on")
     ids = {
@@ -84,18 +76,19 @@ def discard(
     ] = False,
 ) -> None:
     """Delete a draft. What was published stays for ever."""
-    with owner_database(find_servers()) as database, Session(database) as session, session.begin():
-        number = discard_draft(session, flow_version_id, email=email)
+    with on_demand.database.owner_session() as session:
+        number = on_demand.imports.discard_draft(session, flow_version_id, email=email)
     show({"flow_version_id": str(flow_version_id), "version_num": number}, as_json=as_json)
 
 
-def _read(file: str) -> FlowFile:
+def _read(file: str) -> "FlowFile":
     """The flow in a file or on standard input. A bare graph takes its name from the file's."""
+    imports = on_demand.imports
     try:
         if file == STDIN:
-            return read_flow_file(sys.stdin.buffer.read(MOST_BYTES + 1))
+            return imports.read_flow_file(sys.stdin.buffer.read(imports.MOST_BYTES + 1))
         with Path(file).open("rb") as stream:
-            content = read_flow_file(stream.read(MOST_BYTES + 1))
+            content = imports.read_flow_file(stream.read(imports.MOST_BYTES + 1))
     except OSError as error:
-        raise ImportRefused(f"Cannot read {file}: {error.strerror}.") from error
-    return named(content, Path(file).stem) if content.name is None else content
+        raise imports.ImportRefused(f"Cannot read {file}: {error.strerror}.") from error
+    return imports.named(content, Path(file).stem) if content.name is None else content

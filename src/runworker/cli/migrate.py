@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runworker import migrations, servers
-from runworker.cli.opening import read_settings
+from runworker.cli import on_demand
 from runworker.cli.reporting import show
 
 
@@ -19,11 +18,12 @@ def migrate(
     """
     if revision is not None and down is not None:
         raise typer.BadParameter("give a revision to go up to, or --down, not both")
-    given = read_settings()
+    servers, migrations = on_demand.servers, on_demand.migrations
+    given = on_demand.opening.read_settings()
     settings = servers.resolved(given)
     url = servers.owner_url(settings)
     if down is not None:
         migrations.downgrade(url, down)
     else:
-        servers.migrate(settings, embedded=servers.lacks_database(given), revision=revision or "head")
+        on_demand.provisioning.migrate(settings, embedded=servers.lacks_database(given), revision=revision or "head")
     show({"revision": migrations.current(url) or "base"}, as_json=False)

@@ -1,21 +1,8 @@
-"""What most commands begin with: settings, logs, and the database as its owner."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
-
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+"""What most commands begin with: settings, logs, and the servers that they name."""
 
 from runworker.config import Settings
-from runworker.engine.constraints import as_rejection, is_passing
-from runworker.engine.sql.connection import connect
-from runworker.errors import ConfigurationError, Unavailable
 from runworker.logs import configure_logging
-from runworker.servers import as_owner, resolved
-
-UNDEFINED_TABLE_OR_COLUMN: Final = ("42P01", "42703")
-INSUFFICIENT_PRIVILEGE: Final = "42501"
+from runworker.servers import resolved
 
 
 def read_settings() -> Settings:
@@ -28,30 +15,3 @@ def read_settings() -> Settings:
 def find_servers() -> Settings:
     """Settings with the URLs of running embedded servers where none are given."""
     return resolved(read_settings())
-
-
-@contextmanager
-def owner_database(settings: Settings) -> Iterator[Engine]:
-    """The database as its owner. What it refuses inside of the block becomes an error that says what to do."""
-    engine = connect(as_owner(settings))
-    where = engine.url.render_as_string()
-    try:
-        yield engine
-    except DBAPIError as error:
-        raise _explained(error, where) from error
-    finally:
-        engine.dispose()
-
-
-def _explained(error: DBAPIError, where: str) -> Exception:
-    said = str(error.orig).strip()
-    state = getattr(error.orig, "sqlstate", None)
-    if state in UNDEFINED_TABLE_OR_COLUMN:
-        return ConfigurationError(f"{where} lacks tables of this release ({said}); run `runworker migrate`.")
-    if state == INSUFFICIENT_PRIVILEGE:
-        return ConfigurationError(
-            f"The login of {where} may not do this ({said}); set RUNWORKER_MIGRATION_URL to the tables' owner."
-        )
-    if is_passing(error):
-        return Unavailable(f"PostgreSQL at {where} did not do it: {said}")
-    return as_rejection(error) or error

@@ -1,11 +1,17 @@
-"""Output that is more than a few lines: files, and what is wider than a terminal may be."""
+"""Output that is more than a few lines: tables, files, and what is wider than a terminal may be."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from rich import box
 from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
+from runworker.cli.reporting import shown
 from runworker.errors import RunworkerError
+from runworker.safe_text import printable
 
 
 class FileNotWritten(RunworkerError):
@@ -14,6 +20,15 @@ class FileNotWritten(RunworkerError):
 
 WIDEST: Final = 500
 """Columns; a terminal wraps what is longer than its own, and nothing is cut off where output goes to a file."""
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows to stdout as a table; for people, so long cells are folded."""
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        # As Text: what a sender wrote is shown and not taken for markup.
+        table.add_row(*(Text(printable(shown(row[column])), overflow="fold") for column in columns))
+    Console().print(table)
 
 
 def print_wide(content: RenderableType) -> None:

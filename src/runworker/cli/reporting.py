@@ -1,19 +1,14 @@
 """What a command says: results on stdout, and one clear message on stderr when it fails."""
 
 import json
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from typer.core import TyperGroup
 
 from runworker.errors import InvalidMessage, Rejected, RunworkerError
-from runworker.logs import printable, without_passwords
+from runworker.safe_text import printable, without_passwords
 
 
 class ReportingGroup(TyperGroup):
@@ -45,17 +40,8 @@ def show(result: Any, *, as_json: bool) -> None:
         typer.echo(f"{name:{width}}  {printable(shown(value))}")
 
 
-def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows to stdout as a table; for people, so long cells are folded."""
-    table = Table(*columns, box=box.SIMPLE_HEAD)
-    for row in rows:
-        # As Text: what a sender wrote is shown and not taken for markup.
-        table.add_row(*(Text(printable(shown(row[column])), overflow="fold") for column in columns))
-    Console().print(table)
-
-
 def shown(value: Any) -> str:
-    """A value in a table's cell."""
+    """A value as a person reads it."""
     if value is None:
         return ""
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)

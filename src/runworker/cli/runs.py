@@ -1,23 +1,12 @@
 """`runworker runs`."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from runworker.batch_records import read_run_record, record_page
-from runworker.canonical import CANONICAL_STEPS
-from runworker.cli.opening import find_servers, owner_database
-from runworker.cli.output import print_wide, write_file
+from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
-from runworker.logs import printable
-from runworker.tracing import MassBalance, balance_of_run, find_run
-
-COLUMNS = ("step", "lots", "used_kg", "made_kg", "gained_kg", "lost_kg", "rejected_kg", "left_kg")
 
 app = typer.Typer(no_args_is_help=True, help="Production runs: their records and their kilograms.")
 
@@ -33,9 +22,9 @@ def record(
     ] = False,
 ) -> None:
     """Write the batch record: all that is known of a run, on one page that needs nothing else and can be printed."""
-    with owner_database(find_servers()) as database:
-        found = read_run_record(database, run, verify=verify)
-    write_file(html, record_page(found))
+    with on_demand.database.owner_database(on_demand.opening.find_servers()) as database:
+        found = on_demand.batch_records.read_run_record(database, run, verify=verify)
+    on_demand.output.write_file(html, on_demand.batch_records.record_page(found))
     tell(f"wrote the record of {found.code}: {html}")
 
 
@@ -45,39 +34,10 @@ def balance(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what went into a run, what came out, what is left, and that nothing is missing; kilograms."""
-    with owner_database(find_servers()) as database, database.connect() as connection:
-        found = balance_of_run(connection, find_run(connection, run))
-    facts = balance_facts(found)
+    tracing = on_demand.tracing
+    with on_demand.database.owner_connection() as connection:
+        found = tracing.balance_of_run(connection, tracing.find_run(connection, run))
     if as_json:
-        show(facts, as_json=True)
-        return
-    show({name: value for name, value in facts.items() if isinstance(value, str)}, as_json=False)
-    table = Table(*COLUMNS, box=box.SIMPLE_HEAD)
-    for step in facts["steps"]:
-        table.add_row(_step_name(step["step_index"]), *(str(step[name]) for name in COLUMNS[1:]))
-    print_wide(table)
-    for left in facts["left_on"]:
-        print_wide(Text(f"{left['left_kg']} kg left of {printable(left['lot'])}"))
-    if found.unweighed:
-        tell(f"{len(found.unweighed)} lots were never weighed and count as 0 kg: {', '.join(found.unweighed)}")
-
-
-def balance_facts(found: MassBalance) -> dict[str, Any]:
-    """A balance as JSON types: kilograms as text, so that no digit is lost."""
-    figures = {name: str(value) for name, value in asdict(found).items() if name.endswith("_kg")}
-    steps = [
-        {name: str(value) if name.endswith("_kg") else value for name, value in asdict(step).items()}
-        for step in found.steps
-    ]
-    left = [{"lot": code, "left_kg": str(kilograms)} for code, kilograms in found.left_on]
-    return {
-        **figures,
-        "error_kg": str(found.error_kg),
-        "steps": steps,
-        "left_on": left,
-        "unweighed": list(found.unweighed),
-    }
-
-
-def _step_name(index: int | None) -> str:
-    return "none" if index is None else f"{index} {CANONICAL_STEPS[index].name}"
+        show(on_demand.balances.balance_facts(found), as_json=True)
+    else:
+        on_demand.balances.show_balance(found)

@@ -3,18 +3,18 @@
 import signal
 from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from runworker.cli.opening import read_settings
+from runworker.cli import on_demand
 from runworker.cli.reporting import tell
-from runworker.config import Settings, masked
-from runworker.embedded import RunningServer, default_directory
-from runworker.embedded.process import end_of
 from runworker.errors import ServerError
-from runworker.servers import lacks_servers, ready_servers
-from runworker.workers import WorkerProcesses
+
+if TYPE_CHECKING:
+    from runworker.config import Settings
+    from runworker.embedded import RunningServer
+    from runworker.workers import WorkerProcesses
 
 LOOK_SECONDS: Final = 1.0
 """How often somebody looks whether the servers still run. A worker's end is noticed at once."""
@@ -28,9 +28,12 @@ def up(
 
     Servers that RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL name are used in place of embedded ones.
     """
-    given = read_settings()
+    given = on_demand.opening.read_settings()
     signal.signal(signal.SIGTERM, _end)
-    with ready_servers(given) as (settings, servers), WorkerProcesses(settings) as running:
+    with (
+        on_demand.provisioning.ready_servers(given) as (settings, servers),
+        on_demand.workers.WorkerProcesses(settings) as running,
+    ):
         running.start(workers)
         _say_where(given, settings, workers, show_secrets)
         _watch(running, servers)
@@ -41,7 +44,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def _watch(workers: WorkerProcesses, servers: Sequence[RunningServer]) -> NoReturn:
+def _watch(workers: "WorkerProcesses", servers: "Sequence[RunningServer]") -> NoReturn:
     """Wait until a worker or one of the servers started here ends by itself. Raises ServerError, which says so."""
     while True:
         worker = workers.wait(LOOK_SECONDS)
@@ -54,18 +57,18 @@ def _watch(workers: WorkerProcesses, servers: Sequence[RunningServer]) -> NoRetu
             if server.exit_code is not None:
                 raise ServerError(
                     f"{server.name} ended by itself (exit code {server.exit_code}); so does the rest."
-                    + end_of(server.log)
+                    + on_demand.embedded.end_of(server.log)
                 )
 
 
-def _say_where(given: Settings, settings: Settings, workers: int, show_secrets: bool) -> None:
+def _say_where(given: "Settings", settings: "Settings", workers: int, show_secrets: bool) -> None:
     """Print where everything is, in URLs that psql and redis-cli take as well."""
     for name, url in (("PostgreSQL", settings.database_url), ("Redis", settings.broker_url)):
         if url is not None:
             plain = url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
-            typer.echo(f"{name:10}  {plain if show_secrets else masked(plain)}")
-    if lacks_servers(given) and not show_secrets:
-        record = (given.data_dir or default_directory()) / "servers.json"
+            typer.echo(f"{name:10}  {plain if show_secrets else on_demand.config.masked(plain)}")
+    if on_demand.servers.lacks_servers(given) and not show_secrets:
+        record = (given.data_dir or on_demand.embedded.default_directory()) / "servers.json"
         typer.echo(f"{'Passwords':10}  {record}, or runworker up --show-secrets")
     typer.echo(f"{'Workers':10}  {workers}, on queue {settings.queue}")
     tell("ready; ctrl-C ends all of it")

@@ -3,11 +3,9 @@
 from typing import Annotated
 
 import typer
-from sqlalchemy.orm import Session
 
-from runworker.cli.opening import find_servers, owner_database
+from runworker.cli import on_demand
 from runworker.cli.reporting import show
-from runworker.imports import add_user
 from runworker.states import UserRole
 
 app = typer.Typer(no_args_is_help=True, help="People and systems that issue commands.")
@@ -26,6 +24,6 @@ def add(
     as_json: Annotated[bool, typer.Option("--json", help='Print {"user_id": ...}.')] = False,
 ) -> None:
     """Add a user and print the id, which commands carry as issued_by."""
-    with owner_database(find_servers()) as database, Session(database) as session, session.begin():
-        user_id = add_user(session, email, role, name)
+    with on_demand.database.owner_session() as session:
+        user_id = on_demand.imports.add_user(session, email, role, name)
     show({"user_id": str(user_id)}, as_json=as_json)

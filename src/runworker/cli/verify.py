@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from runworker.cli.opening import find_servers, owner_database
+from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
-from runworker.upkeep import seal
 
 
 def verify(
@@ -16,8 +15,8 @@ def verify(
 
     The chain cannot tell that its end was cut off: keep the head that is printed in another place and compare.
     """
-    with owner_database(find_servers()) as database:
-        found = seal.verify(database)
+    with on_demand.database.owner_database(on_demand.opening.find_servers()) as database:
+        found = on_demand.seal.verify(database)
     broken = found.broken
     result = {
         "intact": broken is None,

@@ -2,35 +2,18 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-
-import psycopg
-from redis.exceptions import RedisError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from typing import Self
 
 from runworker.embedded import postgres, valkey
 from runworker.embedded.account import server_account
 from runworker.embedded.directories import DataDirectory, default_directory, storage_errors, write_private
-from runworker.embedded.locks import POLL_SECONDS, is_locked, locked
-from runworker.embedded.process import START_SECONDS, STOP_SECONDS, RunningServer, require_supported_caller
+from runworker.embedded.finding import ServerUrls, find_running, read_record
+from runworker.embedded.locks import locked
+from runworker.embedded.process import START_SECONDS, RunningServer, require_supported_caller
 from runworker.errors import ServerError
-
-_NO_ANSWER: Final = (psycopg.OperationalError, RedisError)
-
-
-@dataclass(frozen=True)
-class ServerUrls:
-    """Where the servers are. The URLs carry passwords and stay out of repr.
-
-    admin_database_url: as superuser, for migrations. database_url: as the worker's login, which owns nothing.
-    """
-
-    admin_database_url: str = field(repr=False)
-    database_url: str = field(repr=False)
-    broker_url: str = field(repr=False)
 
 
 class EmbeddedServers:
@@ -117,48 +100,8 @@ class EmbeddedServers:
         return urls
 
 
-def find_running(directory: Path | None = None) -> ServerUrls | None:
-    """The servers that run in directory (the user's own by default), or None.
-
-    Servers that are about to answer or to end are waited for. Raises ServerError when they do neither.
-    """
-    home = DataDirectory((directory or default_directory()).absolute())
-    attempts = Retrying(
-        stop=stop_after_delay(STOP_SECONDS),
-        wait=wait_fixed(POLL_SECONDS),
-        retry=retry_if_exception_type(_NO_ANSWER),
-        reraise=True,
-    )
-    try:
-        with storage_errors(home.path):
-            return attempts(_look_once, home)
-    except _NO_ANSWER as error:
-        raise ServerError(
-            f"the servers in {home.path} neither answer nor end; {home.record} names their processes, and "
-            f"{home.log(postgres.SERVER)} and {home.log(valkey.SERVER)} what they do. End them and try again."
-        ) from error
-
-
-def _look_once(home: DataDirectory) -> ServerUrls | None:
-    record = _read(home.record)
-    if record is None or not all(is_locked(home.lock(each)) for each in (postgres.SERVER, valkey.SERVER)):
-        return None
-    urls = ServerUrls(record["admin_database_url"], record["database_url"], record["broker_url"])
-    postgres.connect(urls.admin_database_url).close()  # keeps a place when all others are taken
-    valkey.ping(urls.broker_url)
-    return urls
-
-
-def _read(record: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(record.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    return found
-
-
 def _withdraw(record: Path, pids: set[int]) -> None:
     """Remove the record of servers that are about to end, unless it tells of others by now."""
-    found = _read(record)
+    found = read_record(record)
     if found is not None and pids == {found["postgres_pid"], found["valkey_pid"]}:
         record.unlink(missing_ok=True)

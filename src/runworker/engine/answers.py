@@ -98,12 +98,12 @@ class Answers:
                 raise AssertionError("every command has been judged")
 
     def _ledger_write(self, pending: PendingCommand, deliveries: int) -> LedgerWrite:
-        blocked_on = pending.answer.wakes_on if isinstance(pending.answer, NotYet) and not pending.expired else ()
+        blocked_on = pending.answer.blocked_on if isinstance(pending.answer, NotYet) and not pending.expired else ()
         return LedgerWrite(
             key=pending.key,
             command=pending.command if isinstance(pending.command, Command) else None,
             verdict=self._verdicts[pending.key],
-            wakes_on=blocked_on,
+            blocked_on=blocked_on,
             task_id=self._request.task_ids.get(pending.key),
             deliveries=deliveries,
             expires_at=self._expiry(pending) if blocked_on else None,

@@ -54,7 +54,7 @@ class Judge:
             pending.answer = self._answer(pending)
             pending.expired = isinstance(pending.answer, NotYet) and self._is_overdue(pending)
             if isinstance(pending.answer, NotYet) and not pending.expired:
-                for id_ in pending.answer.wakes_on:
+                for id_ in pending.answer.blocked_on:
                     self._waiting[id_][pending.key] = pending
             else:
                 queue.extend(self._wake(pending))
@@ -110,5 +110,5 @@ def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:
     return NotYet(
         f"{'command' if len(keys) == 1 else 'commands'} {', '.join(keys)} of `after` not decided yet",
         waiting_for={"after": keys},
-        wakes_on=undecided + creates,
+        blocked_on=undecided + creates,
     )

@@ -191,7 +191,7 @@ def _is_closed(lot: LotFact | None) -> bool:
 def _existing(lot_id: UUID, facts: Facts) -> LotFact:
     lot = facts.lots.get(lot_id)
     if lot is None:
-        raise NotYet(f"lot {lot_id} does not exist yet", waiting_for={"lot_id": str(lot_id)}, wakes_on=(lot_id,))
+        raise NotYet(f"lot {lot_id} does not exist yet", waiting_for={"lot_id": str(lot_id)}, blocked_on=(lot_id,))
     return lot
 
 

@@ -23,7 +23,7 @@ def existing_run(run_id: UUID, facts: Facts) -> RunFact:
     """The run; waits for one that does not exist yet."""
     run = facts.runs.get(run_id)
     if run is None:
-        raise NotYet(f"run {run_id} does not exist yet", waiting_for={"run_id": str(run_id)}, wakes_on=(run_id,))
+        raise NotYet(f"run {run_id} does not exist yet", waiting_for={"run_id": str(run_id)}, blocked_on=(run_id,))
     return run
 
 
@@ -34,7 +34,7 @@ def started_run(run_id: UUID, facts: Facts) -> RunFact:
         raise NotYet(
             f"run {run_id} has not been started yet",
             waiting_for={"run_id": str(run_id), "run_status": str(RunStatus.RUNNING)},
-            wakes_on=(run_id,),
+            blocked_on=(run_id,),
         )
     if run.status in FINISHED_RUNS:
         raise Rejected(Code.RUN_NOT_RUNNING, f"run {run_id} is {run.status}", run_status=str(run.status))
@@ -69,7 +69,7 @@ def before_its_turn(run: RunFact, where: str, step_index: int) -> NotYet:
     return NotYet(
         f"run {run.id} is at step {run.current_step_index} and has to reach {where} first",
         waiting_for={"run_id": str(run.id), "current_step_index": step_index},
-        wakes_on=(run.id,),
+        blocked_on=(run.id,),
     )
 
 

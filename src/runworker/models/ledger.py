@@ -28,8 +28,8 @@ class CommandRecord(Base):
         ),
         CheckConstraint("(status = 'WAITING') = (expires_at IS NOT NULL)", name="waiting"),
         Index(
-            "idx_commands_wakes_on",
-            "wakes_on",
+            "idx_commands_blocked_on",
+            "blocked_on",
             postgresql_using="gin",
             postgresql_where=text("status = 'WAITING'"),
         ),
@@ -50,7 +50,7 @@ class CommandRecord(Base):
     run_id: Mapped[UUID | None]
     lot_id: Mapped[UUID | None]
     waiting_for: Mapped[dict[str, Any] | None]
-    wakes_on: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    blocked_on: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     """Ids of runs, lots and commands whose change lets a WAITING command be tried again."""
     verdict: Mapped[dict[str, Any] | None]
     code: Mapped[str | None] = mapped_column(String(50))

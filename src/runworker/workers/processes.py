@@ -87,8 +87,8 @@ class WorkerProcess:
 class WorkerProcesses:
     """Workers on one set of settings, as a context manager whose end stops them all.
 
-    settings: with URLs, for instance those of `servers.ready_servers`. name: what its workers are called, followed by
-    a number; two sets on one broker need two names. log: a file that takes what the workers write; without it that
+    settings: with URLs, for instance those of `provisioning.ready_servers`. name: what its workers are called, followed
+    by a number; two sets on one broker need two names. log: a file that takes what the workers write; without it that
     goes to this process's stderr. options: Celery's, for each. Workers must be started from the main thread.
     """
 

@@ -41,7 +41,7 @@ QUEUED = select(_commands.idempotency_key).where(_IS_QUEUED).order_by(_commands.
 OVERDUE = select(_commands.idempotency_key).where(_commands.expires_at <= func.now()).order_by(_commands.expires_at)
 """Keys of WAITING commands whose time is up, the longest overdue first."""
 
-_BLOCKED = select(_commands.idempotency_key).where(_IS_WAITING, _commands.wakes_on.op("&&")(array("changed_ids")))
+_BLOCKED = select(_commands.idempotency_key).where(_IS_WAITING, _commands.blocked_on.op("&&")(array("changed_ids")))
 BLOCKED = _BLOCKED.order_by(_commands.received_at, _commands.idempotency_key)
 """Keys of WAITING commands that a change of any id of `changed_ids` may let go on, in the order in which they came."""
 
@@ -54,7 +54,7 @@ _READ = (
 
 _parameters = RowParameters(
     idempotency_key=Uuid(), command=Text(), payload=JSONB(), payload_sha256=LargeBinary(), issued_by=Uuid(),
-    status=Text(), run_id=Uuid(), lot_id=Uuid(), waiting_for=JSONB(), wakes_on=ARRAY(Uuid), verdict=JSONB(),
+    status=Text(), run_id=Uuid(), lot_id=Uuid(), waiting_for=JSONB(), blocked_on=ARRAY(Uuid), verdict=JSONB(),
     code=Text(), task_id=Text(), decided_at=DateTime(timezone=True), expires_at=DateTime(timezone=True),
     deliveries=_commands.deliveries.type,
 )  # fmt: skip
@@ -68,7 +68,7 @@ _UPDATE = (
         {
             name: _parameters.c[name]
             for name in (
-                "payload_sha256", "issued_by", "status", "run_id", "lot_id", "waiting_for", "wakes_on", "verdict",
+                "payload_sha256", "issued_by", "status", "run_id", "lot_id", "waiting_for", "blocked_on", "verdict",
                 "code", "decided_at", "expires_at",
             )
         }
@@ -108,7 +108,7 @@ class LedgerWrite:
     key: UUID
     command: Command | None
     verdict: Verdict
-    wakes_on: tuple[UUID, ...]
+    blocked_on: tuple[UUID, ...]
     task_id: str | None
     deliveries: int
     expires_at: datetime | None
@@ -155,7 +155,7 @@ def _row(write: LedgerWrite, now: datetime) -> tuple[Any, ...]:
         verdict.run_id,
         verdict.lot_id,
         verdict.waiting_for or None,
-        write.wakes_on,
+        write.blocked_on,
         verdict.as_dict(),
         verdict.code,
         write.task_id,
