@@ -1,6 +1,6 @@
 """Processes that the benchmark starts, other than runworker's own workers.
 
-A child writes words on its stdout, a line each (`ready`, then what its contender agrees on with it), and reads lines on
+A child writes words on its stdout, a line each (`ready`, then what its candidate agrees on with it), and reads lines on
 its stdin. The end of its stdin is the end of the child: so none outlives the benchmark, however that ends.
 """
 

@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from benchmarks.contest import Screen
-from benchmarks.ground import Ground, Plant
+from benchmarks.testbed import PlantDatabase, Testbed
 from runworker.ids import new_id
+from runworker.simulation.execution import Display
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ _SEAL: Final = """
 _TABLES: Final = ("production_runs", "run_step_executions", "commands", "audit_events")
 
 
-def aged(place: Ground, mould: Plant, name: str, past: Past, screen: Screen) -> Plant:
+def aged(testbed: Testbed, template: PlantDatabase, name: str, past: Past, display: Display) -> PlantDatabase:
     """A copy of a plant, of this name, with a past. Needs a superuser, as embedded servers have."""
     commands = past.commands
-    plant = place.copy(mould, f"history_{name}")
+    plant = testbed.copy(template, f"history_{name}")
     with psycopg.connect(plant.conninfo, autocommit=True) as connection:
         # Foreign keys are triggers too: what is made here keeps them anyway.
         connection.execute("SET session_replication_role = replica")
@@ -108,7 +108,7 @@ def aged(place: Ground, mould: Plant, name: str, past: Past, screen: Screen) -> 
             for statement in statements:
                 given = {"first": first, "last": last, "user": plant.manager, "version": plant.flow_version_id}
                 connection.execute(statement, given)
-            screen.show(f"history: {name.replace('_', ' ')}", last + 1, commands)
+            display.show(f"history: {name.replace('_', ' ')}", last + 1, commands)
         if commands:
             connection.execute(_SEAL)
         connection.execute(f"VACUUM ANALYZE {', '.join(_TABLES)}")

@@ -14,12 +14,12 @@ from typing import Final
 
 import psycopg
 
-from benchmarks.ground import Plant, ground
 from benchmarks.history import Past, aged
+from benchmarks.testbed import PlantDatabase, open_testbed
 from benchmarks.workload import BATCH, Workload
+from runworker.cli.progress import Progress
 from runworker.commands import Command, parse
 from runworker.config import Settings
-from runworker.demo.progress import Progress
 from runworker.embedded import temporary_directory
 from runworker.engine import Engine
 
@@ -39,19 +39,19 @@ def main() -> None:
     pasts = {"empty": Past(0), "in_order": Past(commands), "random": Past(commands, in_order=False)}
     print(f"{'behind':10} {'':6} {'WAL bytes':>10} {'whole pages':>12} {'pages read':>11}   a command")  # noqa: T201
     with (
-        Progress(bars=True) as screen,
+        Progress(bars=True) as display,
         temporary_directory() as directory,
-        ground(Settings.load(), Path(directory)) as place,
+        open_testbed(Settings.load(), Path(directory)) as testbed,
     ):
-        mould = place.plant("mould")
+        template = testbed.plant("template")
         for name, past in pasts.items():
-            plant = aged(place, mould, name, past, screen)
+            plant = aged(testbed, template, name, past, display)
             for when, counts in zip(("first", "then"), _counted(plant, past), strict=True):
                 told = "{:10.0f} {:12.2f} {:11.2f}".format(*counts)
                 print(f"{name:10} {when:6} {told}", flush=True)  # noqa: T201
 
 
-def _counted(plant: Plant, past: Past) -> list[list[float]]:
+def _counted(plant: PlantDatabase, past: Past) -> list[list[float]]:
     workload = Workload(plant, past.make_id)
     work = [parse("advance_step", fields) for fields in workload.work(2 * MANY).commands]
     workload.close()
@@ -60,7 +60,7 @@ def _counted(plant: Plant, past: Past) -> list[list[float]]:
         return [_spent(owner, plant, work[first : first + MANY]) for first in (0, MANY)]
 
 
-def _spent(owner: psycopg.Connection, plant: Plant, commands: Sequence[Command]) -> list[float]:
+def _spent(owner: psycopg.Connection, plant: PlantDatabase, commands: Sequence[Command]) -> list[float]:
     before = owner.execute(_COUNTED).fetchone() or ()
     engine = Engine(plant.settings)
     for first in range(0, len(commands), BATCH):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from benchmarks.figures import percentile
-from benchmarks.queues import QueueContender
+from benchmarks.queue_candidates import QueueCandidate
 
 SAMPLES: Final = 1000
 """Results that are listened for, at most; evenly spread. At high rates more would cost the workers processor time."""
@@ -24,72 +24,72 @@ LOW: Final = 50
 
 
 class Latencies:
-    """Seconds from due to told, by contender and load."""
+    """Seconds from due to told, by candidate and load."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, dict[str, list[float]]] = {}
         self._rates: dict[str, dict[str, float]] = {}
 
-    def add(self, contender: str, load: str, rate: float, seconds: Sequence[float]) -> None:
+    def add(self, candidate: str, load: str, rate: float, seconds: Sequence[float]) -> None:
         """Take in what was measured in one round."""
-        self._seconds.setdefault(contender, {}).setdefault(load, []).extend(seconds)
-        self._rates.setdefault(contender, {})[load] = rate
+        self._seconds.setdefault(candidate, {}).setdefault(load, []).extend(seconds)
+        self._rates.setdefault(candidate, {})[load] = rate
 
-    def milliseconds(self, contender: str, load: str, share: float) -> float | None:
+    def milliseconds(self, candidate: str, load: str, share: float) -> float | None:
         """A percentile of all rounds, None where nothing was measured."""
-        seconds = self._seconds.get(contender, {}).get(load)
+        seconds = self._seconds.get(candidate, {}).get(load)
         return round(percentile(seconds, share) * 1000, 2) if seconds else None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types: milliseconds by contender and load."""
+        """JSON types: milliseconds by candidate and load."""
         return {
-            contender: {
+            candidate: {
                 load: {
-                    "messages_per_second": round(self._rates[contender][load], 1),
+                    "messages_per_second": round(self._rates[candidate][load], 1),
                     "samples": len(seconds),
-                    "p50": self.milliseconds(contender, load, 0.5),
-                    "p95": self.milliseconds(contender, load, 0.95),
-                    "p99": self.milliseconds(contender, load, 0.99),
+                    "p50": self.milliseconds(candidate, load, 0.5),
+                    "p95": self.milliseconds(candidate, load, 0.95),
+                    "p99": self.milliseconds(candidate, load, 0.99),
                 }
                 for load, seconds in loads.items()
             }
-            for contender, loads in self._seconds.items()
+            for candidate, loads in self._seconds.items()
         }
 
 
-def measured(contender: QueueContender, rate: float, seconds: float) -> tuple[list[float], list[str]]:
+def measured(candidate: QueueCandidate, rate: float, seconds: float) -> tuple[list[float], list[str]]:
     """Send at this rate for so long, to workers that run. Seconds of each sample, and what was lost."""
-    messages, work = contender.written(max(1, round(rate * seconds)))
-    items = [contender.message(id_, fields) for id_, fields in messages]
+    messages, work = candidate.written(max(1, round(rate * seconds)))
+    items = [candidate.message(id_, fields) for id_, fields in messages]
     ids = [id_ for id_, _ in messages]
     every = -(-len(ids) // SAMPLES)
-    listener = _Listener(contender, ids[::every])
+    listener = _Listener(candidate, ids[::every])
     began = time.perf_counter() + 0.05
-    _send(contender, items, rate, began)
+    _send(candidate, items, rate, began)
     told = listener.told()
     lost = [] if len(told) == len(ids[::every]) else [f"results: {len(told)} told and not {len(ids[::every])}"]
-    contender.emptied()
-    lost += contender.shortcomings(contender.laid(ids, work))
+    candidate.emptied()
+    lost += candidate.shortcomings(candidate.laid(ids, work))
     due = {id_: began + number / rate for number, id_ in enumerate(ids)}
     return [at - due[id_] for id_, at in told.items()], lost
 
 
-def _send(contender: QueueContender, items: Sequence[bytes], rate: float, began: float) -> None:
+def _send(candidate: QueueCandidate, items: Sequence[bytes], rate: float, began: float) -> None:
     sent = 0
     while sent < len(items):
         time.sleep(max(0.0, began + sent / rate - time.perf_counter()))
         due = min(len(items), int((time.perf_counter() - began + TICK_SECONDS / 2) * rate) + 1)
-        contender.broker.lpush(contender.queue, *items[sent : max(due, sent + 1)])
+        candidate.broker.lpush(candidate.queue, *items[sent : max(due, sent + 1)])
         sent = max(due, sent + 1)
 
 
 class _Listener:
     """Hears when results are told, in a thread."""
 
-    def __init__(self, contender: QueueContender, ids: Sequence[str]) -> None:
+    def __init__(self, candidate: QueueCandidate, ids: Sequence[str]) -> None:
         self._wanted = {f"celery-task-meta-{id_}".encode(): id_ for id_ in ids}
         self._told: dict[str, float] = {}
-        self._pubsub = contender.broker.pubsub(ignore_subscribe_messages=True)
+        self._pubsub = candidate.broker.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(*self._wanted)
         self._last = time.monotonic()
         self._ending = threading.Event()

@@ -14,7 +14,7 @@ from celery import Celery
 from redis import Redis
 
 
-class Scribe:
+class MessageWriter:
     """Writes messages of one task for one queue."""
 
     def __init__(self, broker_url: str, queue: str, task: str) -> None:

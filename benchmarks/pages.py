@@ -102,8 +102,8 @@ def drawings(figures: Mapping[str, Any]) -> dict[str, str]:
         drawn["performance-workers.svg"] = bars("Single messages by workers", "commands a second", _bars(workers))
     if latency := figures.get("latency_ms"):
         values = [
-            Bar(f"{contender}, {load}, {share}", figures_of[share], contender != "noop")
-            for contender, loads in latency.items()
+            Bar(f"{candidate}, {load}, {share}", figures_of[share], candidate != "noop")
+            for candidate, loads in latency.items()
             for load, figures_of in loads.items()
             for share in ("p50", "p99")
         ]
@@ -149,10 +149,10 @@ def _latency(latency: Mapping[str, Any]) -> str:
     if not latency:
         return ""
     lines = ["| latency in ms | load | messages/s | p50 | p95 | p99 |", "|---|---|---|---|---|---|"]
-    for contender, loads in latency.items():
+    for candidate, loads in latency.items():
         for load, each in loads.items():
             cells = (f"{each['messages_per_second']:,.0f}", each["p50"], each["p95"], each["p99"])
-            lines.append(f"| {contender} | {load} | {' | '.join(map(str, cells))} |")
+            lines.append(f"| {candidate} | {load} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 

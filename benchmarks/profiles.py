@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.engines import EngineContender
+from benchmarks.engine_candidates import EngineCandidate
 from benchmarks.workload import Workload
 
 COMMANDS: Final = 8000
@@ -24,12 +24,12 @@ REST: Final = "all others"
 def measured(workload: Workload, directory: Path) -> tuple[dict[str, float], list[str]]:
     """Shares of the time of one engine process by package, largest first, and what was lost."""
     file = directory / "engine.profile"
-    contender = EngineContender("profile", workload, 1, {"BENCH_PROFILE": str(file)})
-    with contender.running(directory / "bench.log"):
+    candidate = EngineCandidate("profile", workload, 1, {"BENCH_PROFILE": str(file)})
+    with candidate.running(directory / "bench.log"):
         for commands in (1000, COMMANDS):  # each writes the file anew: the first warms up
-            laid = contender.lay(commands)
-            contender.do(laid)
-            lost = [f"profile: {wrong}" for wrong in contender.shortcomings(laid)]
+            laid = candidate.lay(commands)
+            candidate.do(laid)
+            lost = [f"profile: {wrong}" for wrong in candidate.shortcomings(laid)]
     return shares(pstats.Stats(str(file)).stats), lost
 
 

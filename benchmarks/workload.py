@@ -1,4 +1,4 @@
-"""What all contenders work on: many runs, each advanced step by step, and whether all of it was done.
+"""What all candidates work on: many runs, each advanced step by step, and whether all of it was done.
 
 The first advance of every run comes first, then the second of every run, and so on. So a batch of a hundred commands
 is about a hundred runs, and hardly ever meets a run whose step before is still on its way.
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import create_engine, text
 
-from benchmarks.ground import Plant
+from benchmarks.testbed import PlantDatabase
 from runworker.commands import parse
 from runworker.engine import Engine
 from runworker.ids import new_id
@@ -63,7 +63,7 @@ class Workload:
     make_id: makes its keys, as runworker.client does unless something else is said.
     """
 
-    def __init__(self, plant: Plant, make_id: Callable[[], UUID] = new_id) -> None:
+    def __init__(self, plant: PlantDatabase, make_id: Callable[[], UUID] = new_id) -> None:
         self.plant = plant
         self._make_id = make_id
         self.started = 0

@@ -1,48 +1,51 @@
-"""Days of the demo, and what a database would say of one that went as its script has it."""
+"""Days of the demo, and what a database would say of one that went as planned."""
 
 from functools import cache
 from random import Random
 from uuid import UUID, uuid5
 
-from runworker.demo.day.book import Cast, Day
-from runworker.demo.day.cast import LEFT_OUT, LEFT_OUT_BY_SUCCESSOR, without
-from runworker.demo.day.evidence import DayEvidence, DecisionRow, LinkRow, LotRow, Recalled
-from runworker.demo.day.scenario import WHOLE_DAY, Size, write_day
-from runworker.demo.day.trade import MATERIALS
-from runworker.demo.evidence import EventRow, Evidence
-from runworker.demo.script import Flow
 from runworker.imports import canonical_flow
 from runworker.plan import read_plan
+from runworker.simulation.database_state import (
+    CommandRow,
+    DatabaseState,
+    DecisionRow,
+    EventRow,
+    LinkRow,
+    LotRow,
+    RecallResult,
+)
+from runworker.simulation.day import DAY_DATA, WHOLE_DAY, DaySize, build_day
+from runworker.simulation.master_data import MasterData, MasterDataPlan, without
+from runworker.simulation.scenario import BuiltScenario, VersionPlan
 from runworker.states import LotType, UserRole
 
-SMALL = Size(eventful_runs=1, quiet_runs=0)
-
-
-def flow(number: int, left_out: tuple[int, ...]) -> Flow:
-    return Flow(UUID(int=number), read_plan(without(canonical_flow(), left_out).graph))
-
-
+SMALL = DaySize(eventful_runs=1, quiet_runs=0)
 SERIES = UUID(int=1)
 
 
-def cast(series: UUID = SERIES) -> Cast:
-    """A cast that is in no database."""
-    return Cast(
+def version(number: int, left_out: tuple[int, ...]) -> VersionPlan:
+    return VersionPlan(UUID(int=number), read_plan(without(canonical_flow(), left_out).graph))
+
+
+def master_data(plan: MasterDataPlan, series: UUID = SERIES) -> MasterData:
+    """Master data that is in no database."""
+    return MasterData(
         people={role: UUID(int=100 + number) for number, role in enumerate(UserRole)},
-        suppliers={material.name: UUID(int=200 + number) for number, material in enumerate(MATERIALS)},
-        flows={name: flow(300 + number, left_out) for number, (name, left_out) in enumerate(LEFT_OUT.items())},
-        successor=flow(400, LEFT_OUT_BY_SUCCESSOR),
+        suppliers={goods: UUID(int=200 + number) for number, goods in enumerate(plan.suppliers)},
+        flows={name: version(300 + number, left_out) for number, (name, left_out) in enumerate(plan.flows.items())},
+        successors={name: version(400, left_out) for name, left_out in plan.successors.items()},
         series=series,
     )
 
 
 @cache
-def day(seed: int = 1, size: Size = WHOLE_DAY, series: UUID = SERIES) -> Day:
-    return write_day(Random(seed), cast(series), size)  # noqa: S311 - a plan to repeat, not a secret
+def day(seed: int = 1, size: DaySize = WHOLE_DAY, series: UUID = SERIES) -> BuiltScenario:
+    return build_day(Random(seed), master_data(DAY_DATA, series), size)  # noqa: S311 - a plan to repeat, not a secret
 
 
-def evidence_of(day: Day) -> DayEvidence:
-    """What is read back where all went as scripted. Runs and commands are left out."""
+def state_of(day: BuiltScenario) -> DatabaseState:
+    """What is read back where all went as planned. Runs are left out, and of commands all but what lots are told."""
     lots = tuple(
         LotRow(
             lot.id,
@@ -82,15 +85,17 @@ def evidence_of(day: Day) -> DayEvidence:
         key: {"ccp_violation": each.too_warm} for key, each in day.decisions.items()
     }
     for lot in day.lots.values():
-        [key] = lot.trail[0][1]
-        verdicts[key] = {} if lot.gained_kg is None else {"gained_kg": str(lot.gained_kg)}
+        verdicts[lot.registered_by] = {} if lot.gained_kg is None else {"gained_kg": str(lot.gained_kg)}
     shipments = frozenset(lot_id for lot_id in day.containing if day.lots[lot_id].lot_type is LotType.SHIP)
-    return DayEvidence(
-        Evidence({}, (), (), (), (), ()),
-        lots,
-        links,
-        decisions,
-        tuple(events),
-        verdicts,
-        Recalled("RAW-1", frozenset(day.containing), shipments),
+    return DatabaseState(
+        versions=(),
+        runs=(),
+        steps=(),
+        ledger=tuple(CommandRow(key, None, "APPLIED", None, verdict, 1) for key, verdict in verdicts.items()),
+        events=tuple(events),
+        dead_letters=(),
+        lots=lots,
+        links=links,
+        decisions=decisions,
+        recalled=RecallResult("RAW-1", frozenset(day.containing), shipments),
     )

@@ -19,16 +19,17 @@ from tests.command_line import CommandLine
 from tests.days import SMALL
 from tests.plant import Plant
 
+from runworker.cli.progress import Progress
+from runworker.cli.signal_guard import SignalGuard
 from runworker.config import Settings
-from runworker.demo import DayOrder, Ending, Order, Progress, Surroundings, perform, perform_day
-from runworker.demo.day.scenario import WHOLE_DAY
-from runworker.demo.delivery import Lane
-from runworker.demo.proof import Check
-from runworker.demo.report import Figures, Report
-from runworker.demo.trial import Trial
 from runworker.embedded import start_valkey, temporary_directory
 from runworker.embedded.valkey import broker_url as broker_url_of
 from runworker.errors import Unavailable
+from runworker.simulation import WHOLE_DAY, DemoContext, DemoRequest, Report, run_demo
+from runworker.simulation.delivery import DeliveryPlan
+from runworker.simulation.execution import Execution
+from runworker.simulation.own_queue import DemoQueue
+from runworker.simulation.proof import Check
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched by Linux's means")
 
@@ -101,10 +102,10 @@ def test_a_demo_on_named_servers_leaves_others_alone(command_line: CommandLine, 
 
 
 def test_a_day_of_a_plant(plant: Plant, broker_url: str, tmp_path: Path) -> None:
-    on = surroundings(plant, plant.settings(broker_url=broker_url), tmp_path, Progress(bars=False))
-    report = perform_day(DayOrder(workers=2, seed=3, size=SMALL), on)
+    on = context(plant, plant.settings(broker_url=broker_url), tmp_path, Progress(bars=False))
+    report = run_demo(DemoRequest(SMALL, workers=2, seed=3), on)
     assert report.violations == []
-    figures = report.as_dict()
+    figures = report.figures
     assert list(figures)[: len(FIGURES)] == FIGURES
     assert_whole({name: figures[name] for name in FIGURES}, runs=5)
     for name in ("lots", "genealogy_links", "qc_decisions", "holds", "ccp_violations", "rejections", "rollbacks"):
@@ -115,15 +116,16 @@ def test_a_day_of_a_plant(plant: Plant, broker_url: str, tmp_path: Path) -> None
 
 
 def test_a_day_is_asked_for_by_an_option(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[DayOrder] = []
+    asked: list[DemoRequest] = []
 
-    def perform_day(order: DayOrder, _: Surroundings) -> Report:
-        asked.append(order)
-        return Report(Figures(1, 1, 0, 26, 12, 14, 0, 1, violations=0, seconds=1.5), [], None)
+    def run_demo(request: DemoRequest, _: DemoContext) -> Report:
+        asked.append(request)
+        return Report({"violations": 0}, [])
 
-    monkeypatch.setattr("runworker.demo.perform_day", perform_day)
-    assert command_line.run("demo", "--day", "--seed", "7", "--workers", "3", "--json").exit_code == 0
-    assert asked == [DayOrder(workers=3, seed=7, size=WHOLE_DAY)]
+    monkeypatch.setattr("runworker.simulation.run_demo", run_demo)
+    for options in (["--day"], ["--runs", "5"], []):
+        assert command_line.run("demo", *options, "--seed", "7", "--workers", "3", "--json").exit_code == 0
+    assert asked == [DemoRequest(runs, workers=3, seed=7) for runs in (WHOLE_DAY, 5, 20)]
     refused = command_line.run("demo", "--day", "--runs", "3")
     assert refused.exit_code == 2
     assert "leave one of --day and --runs out" in refused.stderr
@@ -209,12 +211,12 @@ def test_a_worker_that_dies_by_itself_is_an_error(command_line: CommandLine) -> 
 
 def test_violations_are_told_and_end_in_exit_code_1(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     found = tuple(f"step {number} is not in order" for number in range(60))
-    figures = Figures(1, 1, 0, 26, 12, 14, 0, 1, violations=60, seconds=1.5)
-    monkeypatch.setattr("runworker.demo.perform", lambda *_: Report(figures, [Check("Steps", found)], None))
-    told = command_line.run("demo", "--runs", "1", "--json")
-    assert told.exit_code == 1
-    assert json.loads(told.stdout)["violations"] == 60
-    assert "runworker: violation: step 49 is not in order\nrunworker: and 10 violations more" in told.stderr
+    told = Report({"runs": 1, "violations": 60}, [Check("Steps", found)])
+    monkeypatch.setattr("runworker.simulation.run_demo", lambda *_: told)
+    ended = command_line.run("demo", "--runs", "1", "--json")
+    assert ended.exit_code == 1
+    assert json.loads(ended.stdout)["violations"] == 60
+    assert "runworker: violation: step 49 is not in order\nrunworker: and 10 violations more" in ended.stderr
 
 
 class Teller(Progress):
@@ -229,20 +231,19 @@ class Teller(Progress):
             self._call()
 
 
-def surroundings(plant: Plant, settings: Settings, folder: Path, progress: Progress) -> Surroundings:
+def context(plant: Plant, settings: Settings, folder: Path, progress: Progress) -> DemoContext:
     database = plant.engine(database_role=None).database
-    return Surroundings(settings, database, folder / "log", progress, Ending(), time.monotonic())
+    return DemoContext(settings, database, folder / "log", progress, SignalGuard().check, time.monotonic())
 
 
 def test_what_never_comes_is_not_waited_for_for_ever(plant: Plant, broker_url: str, tmp_path: Path) -> None:
     never = plant.command("hold_run", run_id=uuid4(), after=[uuid4()])
-    with Lane(plant.settings(broker_url=broker_url), uuid4()) as lane:
-        on = surroundings(plant, lane.settings, tmp_path, Progress(bars=False))
-        trial = Trial(lane, [never, never], on)
-        trial.run(1)
-    assert trial.gave_up is not None
-    assert "1 commands are not decided and 0 messages not acknowledged" in trial.gave_up
-    assert trial.kills == 0
+    with DemoQueue(plant.settings(broker_url=broker_url), uuid4()) as queue:
+        on = context(plant, queue.settings, tmp_path, Progress(bars=False))
+        result = Execution(queue, DeliveryPlan((never, never)), on).run(1)
+    assert result.gave_up is not None
+    assert "1 commands are not decided and 0 messages not acknowledged" in result.gave_up
+    assert (result.kills, result.copies) == (0, {never.idempotency_key: 2})
     assert plant.ledger(never.idempotency_key).status == "WAITING"
 
 
@@ -258,6 +259,6 @@ def test_a_broker_that_goes_away_is_told(plant: Plant, tmp_path: Path) -> None:
         try:
             settings = plant.settings(broker_url=broker_url_of(directory, broker.port))
             with pytest.raises(Unavailable, match="The broker does not do its part any more"):
-                perform(Order(runs=5, workers=1, seed=1), surroundings(plant, settings, tmp_path, Teller(power_cut)))
+                run_demo(DemoRequest(5, workers=1, seed=1), context(plant, settings, tmp_path, Teller(power_cut)))
         finally:
             broker.stop()

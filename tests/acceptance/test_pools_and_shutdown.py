@@ -1,16 +1,20 @@
 """Every pool works through whole lives, and a worker that is told to stop loses nothing of what it has in hand."""
 
-import random
 import signal
 from collections.abc import Sequence
-from uuid import UUID, uuid4
+from random import Random
+from uuid import UUID
 
 import pytest
 from tests.acceptance.work import locked, started, wait_until_in_work
 from tests.crew import PREFORK, THREADS, Crew, eventually
 from tests.plant import STEPS
+from tests.proofs import data_on, violations
 
 from runworker.commands import Command
+from runworker.simulation.delivery import in_disorder
+from runworker.simulation.proof import Expectation
+from runworker.simulation.run_lives import build_lives
 from runworker.workers.processes import SOLO, STOP_SECONDS
 
 pytestmark = pytest.mark.timeout(120)
@@ -27,7 +31,7 @@ def sent(crew: Crew, commands: Sequence[Command]) -> None:
 
 
 def undecided(crew: Crew, commands: Sequence[Command]) -> int:
-    found = "SELECT FROM commands WHERE status = 'APPLIED' AND idempotency_key = ANY(CAST(:keys AS uuid[]))"
+    found = "SELECT FROM commands WHERE decided_at IS NOT NULL AND idempotency_key = ANY(CAST(:keys AS uuid[]))"
     return len(commands) - len(crew.plant.sql(found, keys=[command.idempotency_key for command in commands]))
 
 
@@ -35,16 +39,15 @@ def undecided(crew: Crew, commands: Sequence[Command]) -> int:
 def test_a_worker_told_to_stop_finishes_what_it_does_and_gives_back_the_rest(crew: Crew, pool: Sequence[str]) -> None:
     worker = crew.hire(pool)
     run = started(crew)
-    runs = [uuid4() for _ in range(5)]
-    lives = [command for each in runs for command in crew.plant.life(each)]
-    messages = 2 * lives
-    random.Random(SEED).shuffle(messages)  # noqa: S311 - the order of a test, the same each time
+    random = Random(SEED)  # noqa: S311 - the order of a test, the same each time
+    lives = build_lives(random, 5, data_on(crew.plant))
+    plan = in_disorder(random, lives.commands)
     with locked(crew, run):
         in_work = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
         wait_until_in_work(crew)
-        sent(crew, messages)
+        sent(crew, plan.messages)
         if pool is SOLO:  # it is one process: while it works it takes nothing in hand
-            assert crew.queued() == len(messages)
+            assert crew.queued() == len(plan.messages)
         else:
             eventually(lambda: crew.held() > 2, "messages in hand")
         worker.send(signal.SIGTERM)
@@ -53,13 +56,10 @@ def test_a_worker_told_to_stop_finishes_what_it_does_and_gives_back_the_rest(cre
     assert crew.held() == 0
     assert crew.plant.ledger(UUID(in_work.id)).status == "APPLIED"
     crew.hire(pool)
-    eventually(lambda: not undecided(crew, lives), "every command of every life applied")
-    for each in runs:
-        status, step, steps = crew.plant.run(each)
-        assert (status, step) == ("COMPLETED", STEPS[-1])
-        assert [steps[index] for index in STEPS] == ["COMPLETED"] * len(STEPS)
+    eventually(lambda: not undecided(crew, lives.commands), "every command of every life decided")
     eventually(lambda: not crew.queued(), "the repeats taken as well")
     crew.wait_until_idle()
+    assert violations(crew.plant, Expectation(lives, plan.copies), queue=crew.settings.queue) == []
     assert not crew.plant.count("dead_letters")
 
 

@@ -15,10 +15,10 @@ from tests.chaos.conftest import Site, crash
 from tests.crew import PATIENCE, eventually
 
 from runworker.client import Client, Sent
-from runworker.demo.delivery import Lane
 from runworker.embedded import RunningServer, start_valkey, temporary_directory
 from runworker.embedded.process import HOST, free_port
 from runworker.embedded.valkey import broker_url
+from runworker.simulation.own_queue import DemoQueue
 
 MASTER: Final = "plant"
 COMMANDS: Final = 20
@@ -93,7 +93,7 @@ def test_nothing_is_lost_when_the_broker_fails_over(site: Site, sentinel_url: st
         sent += [eventually(started, "a command accepted") for _ in range(COMMANDS)]
         assert {one.wait(timeout=PATIENCE).status for one in sent} == {"APPLIED"}
     settings = crew.settings.model_copy(update={"broker_url": SecretStr(sentinel_url), "sentinel_master": MASTER})
-    with Lane(settings, uuid4()) as demo, demo.client() as client:
+    with DemoQueue(settings, uuid4()) as demo, demo.client() as client:
         client.start_run(flow_version_id=version, issued_by=plant.user("ADMIN"))
         assert demo.left() == 1
     # One that was not accepted may have come through all the same.

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +22,7 @@ from runworker.batch_records import RunRecord, read_run_record, recall_csv, reca
 from runworker.cli import app
 from runworker.embedded import ServerUrls
 from runworker.engine import Engine
+from runworker.states import LotType
 from runworker.tracing import Containing, NotFound, balance_of_run, recall
 from runworker.upkeep import seal as sealing
 
@@ -68,8 +70,8 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def played(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeRun, str]]:
-    """A run that was played once, and the name of the database that holds it: the mould of every test's own."""
+def finished(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeRun, str]]:
+    """A run that was taken to its end once, and the name of the database that holds it: every test's template."""
     with fresh_database(servers, template=template_database) as url:
         plant = Plant(url.render_as_string(hide_password=False))
         run = whole_run(plant, plant.engine())
@@ -78,14 +80,14 @@ def played(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeR
 
 
 @pytest.fixture
-def database_url(servers: ServerUrls, played: tuple[WholeRun, str]) -> Iterator[str]:
-    with fresh_database(servers, template=played[1]) as url:
+def database_url(servers: ServerUrls, finished: tuple[WholeRun, str]) -> Iterator[str]:
+    with fresh_database(servers, template=finished[1]) as url:
         yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
-def run(played: tuple[WholeRun, str]) -> WholeRun:
-    return played[0]
+def run(finished: tuple[WholeRun, str]) -> WholeRun:
+    return finished[0]
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_record_has_every_hold_with_reason_and_end(run: WholeRun, read: Callab
     record = read()
     assert len(record.holds) == len(HOLDS)
     for hold, (name, why, became, resolution) in zip(record.holds, HOLDS, strict=True):
-        lot = record.genealogy.lots[run.lots[name]].code if name else "the run"
+        lot = record.genealogy.lots[run.lots[name].id].code if name else "the run"
         assert hold.begin.subject == lot
         assert (hold.begin.reason or "").startswith(why)
         assert hold.end is not None
@@ -152,7 +154,7 @@ def test_commands_that_the_ledger_forgot_are_told_by_the_audit_trail(
 
 
 def test_a_change_by_hand_is_told(plant: Plant, run: WholeRun, read: Callable[..., RunRecord]) -> None:
-    plant.sql("UPDATE lots SET temperature_c = 3.9, command_key = NULL WHERE id = :id", id=run.lots["bulk B"])
+    plant.sql("UPDATE lots SET temperature_c = 3.9, command_key = NULL WHERE id = :id", id=run.lots["bulk B"].id)
     (change,) = read().by_hand
     assert "temperature_c 3.9" in (change.after or "")
     assert change.actor is None
@@ -218,8 +220,9 @@ def test_a_lot_used_by_another_run_is_drawn_and_counts_as_gone_elsewhere(
     other = WholeRun(plant, engine, version=run.version)
     for step in (1, 2, 3, 4):
         other.advance(step)
-    other.lots |= run.lots
-    other.make("rest", "MIX", "40", of={"bulk B": "40"})
+    other.lots |= deepcopy(run.lots)
+    other.scenario.lots |= {lot.id: lot for lot in other.lots.values()}
+    other.make("rest", LotType.MIX, "40", of={"bulk B": "40"})
     record = read()
     assert (record.balance.to_elsewhere_kg, record.balance.left_kg, record.balance.error_kg) == (40, 0, 0)
     outside = [found for tag, found in Elements(record_page(record)).seen if "outside" in (found.get("class") or "")]
@@ -231,9 +234,9 @@ def test_a_lot_used_by_another_run_is_drawn_and_counts_as_gone_elsewhere(
 
 def test_a_recall_names_shipments_goods_and_suppliers(plant: Plant, database: Database, run: WholeRun) -> None:
     with database.connect() as connection:
-        (code,) = plant.sql("SELECT lot_code FROM lots WHERE id = :id", id=run.lots["skewer 15 b"])[0]
+        (code,) = plant.sql("SELECT lot_code FROM lots WHERE id = :id", id=run.lots["skewer 15 b"].id)[0]
         found = recall(connection, code)
-    by_id = {lot_id: name for name, lot_id in run.lots.items()}
+    by_id = {lot.id: name for name, lot in run.lots.items()}
     names = {kind: {by_id[lot.id] for lot in lots} for kind, lots in found.containing.items()}
     assert names[Containing.SHIPMENT] == {"shipment"}
     assert names[Containing.FINISHED_GOODS] == {"packed 15", "pallet 15"}
@@ -252,11 +255,11 @@ def test_a_recall_names_shipments_goods_and_suppliers(plant: Plant, database: Da
 
 
 def test_companions_are_told_from_sources(plant: Plant, database: Database, run: WholeRun) -> None:
-    (code,) = plant.sql("SELECT lot_code FROM lots WHERE id = :id", id=run.lots["mell"])[0]
+    (code,) = plant.sql("SELECT lot_code FROM lots WHERE id = :id", id=run.lots["mell"].id)[0]
     with database.connect() as connection:
         found = recall(connection, code)
-    assert [lot.id for lot in found.sources] == [run.lots["mell"]]
-    assert {lot.id for lot in found.companions} == {run.lots["bőr"], run.lots["comb"]}
+    assert [lot.id for lot in found.sources] == [run.lots["mell"].id]
+    assert {lot.id for lot in found.companions} == {run.lots["bőr"].id, run.lots["comb"].id}
     assert found.suppliers[0][0] == "SUP-MELL"
 
 
@@ -272,8 +275,7 @@ def test_the_command_line_traces_recalls_and_records(
     plant: Plant, run: WholeRun, runworker: Callable[..., Any], tmp_path: Path
 ) -> None:
     codes = {
-        name: plant.sql("SELECT lot_code FROM lots WHERE id = :id", id=lot_id)[0][0]
-        for name, lot_id in run.lots.items()
+        name: plant.sql("SELECT lot_code FROM lots WHERE id = :id", id=lot.id)[0][0] for name, lot in run.lots.items()
     }
     tree = runworker("lots", "trace", codes["packed 15"], "--back").stdout
     assert f"{codes['frozen 15 b']}  FRZ15  300.00 kg, 300.00 taken, 0.00 left  FINISHED" in tree

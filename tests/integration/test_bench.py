@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 from benchmarks import program
-from benchmarks.contest import Pace
-from benchmarks.ground import Plant as Ground
-from benchmarks.messages import Scribe
-from benchmarks.outcome import Outcome
+from benchmarks.bench_result import BenchResult
+from benchmarks.messages import MessageWriter
+from benchmarks.rounds import RoundLimits
+from benchmarks.testbed import PlantDatabase
 from benchmarks.workload import Workload
 from celery import Celery
 from redis import Redis
@@ -23,10 +23,10 @@ from runworker.config import Settings
 from runworker.embedded import ServerUrls
 from runworker.errors import ConfigurationError
 
-SMALL = Pace(rounds=1, seconds=0.1, least=400, most=400, latency_seconds=0.5)
+SMALL = RoundLimits(rounds=1, seconds=0.1, least=400, most=400, latency_seconds=0.5)
 
 
-class Screen:
+class Display:
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -44,24 +44,24 @@ def settings(servers: ServerUrls, broker_url: str) -> Settings:
 
 
 @pytest.mark.timeout(280)
-def test_two_contenders_side_by_side(settings: Settings, tmp_path: Path) -> None:
+def test_two_candidates_side_by_side(settings: Settings, tmp_path: Path) -> None:
     assert settings.broker_url is not None
-    screen = Screen()
-    outcome = program.perform(
-        settings, tmp_path, screen, quick=True, only=["noop", "single", "latency"], pace=SMALL
+    display = Display()
+    result = program.run_benchmark(
+        settings, tmp_path, display, quick=True, only=["noop", "single", "latency"], limits=SMALL
     ).as_dict()
 
-    assert outcome["failures"] == []
-    rates, ratios = outcome["rates"], outcome["ratios"]
+    assert result["failures"] == []
+    rates, ratios = result["rates"], result["ratios"]
     assert rates.keys() == {"noop", "single", "start_run"}
     assert ratios["single_to_noop"] == pytest.approx(rates["single"] / rates["noop"], rel=0.01)
     assert ratios["bulk_to_noop"] is None
     assert ratios["latency_p99_to_noop"] >= 0
-    assert outcome["latency_ms"]["single"]["50/s"]["samples"] == 28
-    assert {"workers", "bench"} <= outcome["details"]["single"]["processor_seconds_per_1000"].keys()
-    assert outcome["details"]["single"]["resident_mib"] > 50
-    assert outcome["machine"]["postgres"]["fsync"] in ("on", "off")
-    assert [line.partition(":")[0] for line in screen.said] == ["round 1"] * 2
+    assert result["latency_ms"]["single"]["50/s"]["samples"] == 28
+    assert {"workers", "bench"} <= result["details"]["single"]["processor_seconds_per_1000"].keys()
+    assert result["details"]["single"]["resident_mib"] > 50
+    assert result["machine"]["postgres"]["fsync"] in ("on", "off")
+    assert [line.partition(":")[0] for line in display.said] == ["round 1"] * 2
     with Redis.from_url(settings.broker_url.get_secret_value()) as broker:
         left = {key.decode() for key in broker.scan_iter("*runworker_bench*")}
     assert left == set(), "nothing stays in a broker that others use"
@@ -70,8 +70,8 @@ def test_two_contenders_side_by_side(settings: Settings, tmp_path: Path) -> None
 @pytest.fixture
 def workload(plant: Plant) -> Iterator[Workload]:
     url = plant.url
-    ground = Ground(plant.settings(), url, str(plant.user("MANAGER")), str(plant.version(range(11))))
-    workload = Workload(ground)
+    database = PlantDatabase(plant.settings(), url, str(plant.user("MANAGER")), str(plant.version(range(11))))
+    workload = Workload(database)
     yield workload
     workload.close()
 
@@ -94,13 +94,13 @@ def test_work_that_was_not_done_is_told(workload: Workload, plant: Plant) -> Non
 
 def test_messages_are_those_of_a_stock_client(broker_url: str) -> None:
     fields, task_id = {"run_id": str(uuid4()), "to_step_index": 3}, str(uuid4())
-    scribe = Scribe(broker_url, "bench", "runworker.advance_step")
+    writer = MessageWriter(broker_url, "bench", "runworker.advance_step")
     client = Celery("stock", broker=broker_url, set_as_current=False)
     client.send_task("runworker.advance_step", kwargs=fields, task_id=task_id, queue="bench")
     client.close()
     with Redis.from_url(broker_url) as broker:
         sent = read(broker.rpop("bench"))
-    written = read(scribe.written(task_id, fields))
+    written = read(writer.written(task_id, fields))
 
     for message in (sent, written):
         del message["properties"]["delivery_tag"]
@@ -116,7 +116,7 @@ def read(item: bytes) -> dict[str, Any]:
 
 def test_a_name_that_there_is_not(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="sinlge: no such part; expected noop, single"):
-        program.perform(settings, tmp_path, Screen(), quick=True, only=["sinlge"])
+        program.run_benchmark(settings, tmp_path, Display(), quick=True, only=["sinlge"])
 
 
 @pytest.mark.usefixtures("logging_left_alone")
@@ -126,11 +126,11 @@ def test_lost_work_is_exit_code_1_and_figures_come_last(
 ) -> None:
     asked = {}
 
-    def perform(*_: Any, **options: Any) -> Outcome:
+    def run_benchmark(*_: Any, **options: Any) -> BenchResult:
         asked.update(options)
-        return Outcome({"cores": 2}, "now", ratios={"single_to_noop": 3.0}, failures=failures)
+        return BenchResult({"cores": 2}, "now", ratios={"single_to_noop": 3.0}, failures=failures)
 
-    monkeypatch.setattr(program, "perform", perform)
+    monkeypatch.setattr(program, "run_benchmark", run_benchmark)
     done = command_line.run("bench", "--quick", "--json", "--only", "noop", "--only", "single")
     assert done.exit_code == code
     assert json.loads(done.stdout.splitlines()[-1])["ratios"] == {"single_to_noop": 3.0}

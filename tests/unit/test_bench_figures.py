@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from benchmarks import pages
 from benchmarks.charts import Bar, bars, shown
-from benchmarks.contest import Result
 from benchmarks.figures import OF_RATES, TARGETS, median, percentile, ratio, ratios_of
 from benchmarks.profiles import shares
+from benchmarks.rounds import Measurement
 from benchmarks.workload import LEAST_RUNS, STEPS, shape
 from tests.unit.documents import DOCS
 
@@ -80,7 +80,9 @@ def test_work_is_as_large_as_wanted_where_runs_allow_it(wanted: int) -> None:
 
 
 def test_a_result_is_the_median_of_its_rounds() -> None:
-    result = Result([100.0, 300.0, 200.0], [1000, 3000, 2000], [{"workers": 1.0}, {"workers": 2.0}, {"workers": 3.0}])
+    result = Measurement(
+        [100.0, 300.0, 200.0], [1000, 3000, 2000], [{"workers": 1.0}, {"workers": 2.0}, {"workers": 3.0}]
+    )
     assert result.rate == 200.0
     assert result.as_dict()["processor_seconds_per_1000"] == {"workers": 1.0}
     result.failed = True

@@ -29,11 +29,11 @@ def bench(
     program = importlib.import_module("benchmarks.program")
     given = on_demand.opening.read_settings()
     with (
-        on_demand.demo.Ending(),
+        on_demand.signal_guard.SignalGuard(),
         on_demand.embedded.temporary_directory() as directory,
-        on_demand.demo.Progress(bars=not as_json) as progress,
+        on_demand.progress.Progress(bars=not as_json) as progress,
     ):
-        outcome = program.perform(given, directory, progress, quick=quick, only=only or [])
+        outcome = program.run_benchmark(given, directory, progress, quick=quick, only=only or [])
     for failure in outcome.failures:
         tell(f"not as it has to be: {failure}")
     if not quick:

@@ -10,7 +10,7 @@ from runworker.cli import on_demand
 from runworker.cli.reporting import show, tell
 
 if TYPE_CHECKING:
-    from runworker.demo import Report
+    from runworker.simulation import Report
 
 RUNS = 20
 SHOWN_VIOLATIONS = 50
@@ -46,19 +46,17 @@ def demo(
         raise typer.BadParameter("a day has its own runs; leave one of --day and --runs out")
     seed = secrets.randbelow(HIGHEST_SEED + 1) if seed is None else seed
     tell(f"the seed is {seed}; repeat this plan with --seed {seed}")
-    demo = on_demand.demo
+    simulation = on_demand.simulation
     with (
-        demo.Ending() as ending,
+        on_demand.signal_guard.SignalGuard() as signals,
         on_demand.embedded.temporary_directory() as directory,
         on_demand.provisioning.ready_servers(given.model_copy(update={"data_dir": directory})) as (settings, _),
         on_demand.database.owner_database(settings) as database,
-        demo.Progress(bars=not as_json) as progress,
+        on_demand.progress.Progress(bars=not as_json) as progress,
     ):
-        surroundings = demo.Surroundings(settings, database, directory / "workers.log", progress, ending, began)
-        if day:
-            report = demo.perform_day(demo.DayOrder(workers, seed), surroundings)
-        else:
-            report = demo.perform(demo.Order(runs or RUNS, workers, seed), surroundings)
+        on = simulation.DemoContext(settings, database, directory / "workers.log", progress, signals.check, began)
+        size = simulation.WHOLE_DAY if day else runs or RUNS
+        report = simulation.run_demo(simulation.DemoRequest(size, workers, seed), on)
     _say(report, as_json=as_json)
     if report.violations:
         raise typer.Exit(1)
@@ -70,6 +68,6 @@ def _say(report: "Report", *, as_json: bool) -> None:
     if (more := len(report.violations) - SHOWN_VIOLATIONS) > 0:
         tell(f"and {more} violations more")
     if as_json:
-        show(report.as_dict(), as_json=True)
+        show(report.figures, as_json=True)
     else:
-        report.print()
+        on_demand.demo_tables.print_tables(report)

@@ -13,7 +13,7 @@ HOMES: Final = {
     "batch_records": "runworker.batch_records",
     "config": "runworker.config",
     "database": "runworker.cli.database",
-    "demo": "runworker.demo",
+    "demo_tables": "runworker.cli.demo_tables",
     "embedded": "runworker.embedded",
     "health_check": "runworker.cli.health_check",
     "imports": "runworker.imports",
@@ -22,10 +22,13 @@ HOMES: Final = {
     "migrations": "runworker.migrations",
     "opening": "runworker.cli.opening",
     "output": "runworker.cli.output",
+    "progress": "runworker.cli.progress",
     "provisioning": "runworker.provisioning",
     "replaying": "runworker.replaying",
     "seal": "runworker.upkeep.seal",
     "servers": "runworker.servers",
+    "signal_guard": "runworker.cli.signal_guard",
+    "simulation": "runworker.simulation",
     "tracing": "runworker.tracing",
     "workers": "runworker.workers",
 }
@@ -34,17 +37,28 @@ if TYPE_CHECKING:
     from runworker import (
         batch_records,
         config,
-        demo,
         embedded,
         imports,
         migrations,
         provisioning,
         replaying,
         servers,
+        simulation,
         tracing,
         workers,
     )
-    from runworker.cli import balances, database, health_check, lots_as_json, lots_as_text, opening, output
+    from runworker.cli import (
+        balances,
+        database,
+        demo_tables,
+        health_check,
+        lots_as_json,
+        lots_as_text,
+        opening,
+        output,
+        progress,
+        signal_guard,
+    )
     from runworker.upkeep import seal
 else:
     __getattr__ = lazy_names(__name__, HOMES)
@@ -54,7 +68,7 @@ __all__ = [
     "batch_records",
     "config",
     "database",
-    "demo",
+    "demo_tables",
     "embedded",
     "health_check",
     "imports",
@@ -63,10 +77,13 @@ __all__ = [
     "migrations",
     "opening",
     "output",
+    "progress",
     "provisioning",
     "replaying",
     "seal",
     "servers",
+    "signal_guard",
+    "simulation",
     "tracing",
     "workers",
 ]

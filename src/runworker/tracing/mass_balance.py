@@ -68,7 +68,7 @@ class MassBalance:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fate:
+class _Disposition:
     """Where one lot's kilograms came from, and where those are that no child took."""
 
     received: Decimal = _NOTHING
@@ -90,25 +90,25 @@ def mass_balance(lots: Collection[TracedLot], links: Iterable[TracedLink]) -> Ma
     moved = sum((link.quantity_kg or _NOTHING for link in among), _NOTHING)
     from_elsewhere = _total(lot.used_kg for lot in lots) - moved
     to_elsewhere = _total(lot.taken_kg for lot in lots) - moved
-    fates = {lot.id: _fate(lot) for lot in lots}
-    written_off = _total(fate.written_off for fate in fates.values())
+    dispositions = {lot.id: _disposition(lot) for lot in lots}
+    written_off = _total(each.written_off for each in dispositions.values())
     return MassBalance(
-        in_kg=_total(fate.received for fate in fates.values()) + from_elsewhere,
+        in_kg=_total(each.received for each in dispositions.values()) + from_elsewhere,
         from_elsewhere_kg=from_elsewhere,
-        out_kg=_total(fate.shipped for fate in fates.values()) + to_elsewhere,
+        out_kg=_total(each.shipped for each in dispositions.values()) + to_elsewhere,
         to_elsewhere_kg=to_elsewhere,
-        rejected_kg=_total(fate.rejected for fate in fates.values()),
-        left_kg=_total(fate.left for fate in fates.values()),
-        lost_kg=_total(fate.lost for fate in fates.values()) + written_off,
+        rejected_kg=_total(each.rejected for each in dispositions.values()),
+        left_kg=_total(each.left for each in dispositions.values()),
+        lost_kg=_total(each.lost for each in dispositions.values()) + written_off,
         written_off_kg=written_off,
-        gained_kg=_total(fate.gained for fate in fates.values()),
-        left_on=tuple((lot.code, fates[lot.id].left) for lot in lots if fates[lot.id].left),
-        steps=_steps(lots, fates),
+        gained_kg=_total(each.gained for each in dispositions.values()),
+        left_on=tuple((lot.code, dispositions[lot.id].left) for lot in lots if dispositions[lot.id].left),
+        steps=_steps(lots, dispositions),
         unweighed=tuple(lot.code for lot in lots if lot.weight_kg is None),
     )
 
 
-def _fate(lot: TracedLot) -> _Fate:
+def _disposition(lot: TracedLot) -> _Disposition:
     weight = lot.weight_kg or _NOTHING
     # Never below zero: what was taken beyond the weight came from nowhere, and has to show as an error.
     rest = max(lot.left_kg, _NOTHING)
@@ -117,7 +117,7 @@ def _fate(lot: TracedLot) -> _Fate:
     rejected = lot.status is LotStatus.REJECTED
     shipped = lot.lot_type is LotType.SHIP and lot.status in SHIPPABLE_LOTS
     written_off = lot.status in USED_UP_LOTS and not shipped
-    return _Fate(
+    return _Disposition(
         received=weight if raw else _NOTHING,
         gained=max(change, _NOTHING),
         lost=max(-change, _NOTHING),
@@ -128,7 +128,7 @@ def _fate(lot: TracedLot) -> _Fate:
     )
 
 
-def _steps(lots: Iterable[TracedLot], fates: dict[UUID, _Fate]) -> tuple[StepBalance, ...]:
+def _steps(lots: Iterable[TracedLot], dispositions: dict[UUID, _Disposition]) -> tuple[StepBalance, ...]:
     by_step: defaultdict[int | None, list[TracedLot]] = defaultdict(list)
     for lot in lots:
         by_step[lot.step_index].append(lot)
@@ -138,10 +138,10 @@ def _steps(lots: Iterable[TracedLot], fates: dict[UUID, _Fate]) -> tuple[StepBal
             lots=len(made),
             used_kg=_total(lot.used_kg for lot in made),
             made_kg=_total(lot.weight_kg or _NOTHING for lot in made),
-            gained_kg=_total(fates[lot.id].gained for lot in made),
-            lost_kg=_total(fates[lot.id].lost + fates[lot.id].written_off for lot in made),
-            rejected_kg=_total(fates[lot.id].rejected for lot in made),
-            left_kg=_total(fates[lot.id].left for lot in made),
+            gained_kg=_total(dispositions[lot.id].gained for lot in made),
+            lost_kg=_total(dispositions[lot.id].lost + dispositions[lot.id].written_off for lot in made),
+            rejected_kg=_total(dispositions[lot.id].rejected for lot in made),
+            left_kg=_total(dispositions[lot.id].left for lot in made),
         )
         for index, made in sorted(by_step.items(), key=lambda item: -1 if item[0] is None else item[0])
     )
