@@ -13,12 +13,11 @@ import pytest
 from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, pool
 from tests.plant import Plant
-from tests.servers import fresh_database
+from tests.servers import Servers, fresh_database
 from tests.whole_run import WholeRun, whole_run
 from typer.testing import CliRunner
 
 from runworker.cli import app
-from runworker.embedded import ServerUrls
 from runworker.engine import Engine, sealing
 from runworker.records import RunRecord, read_run_record, recall_csv, recall_page, record_page
 from runworker.tracing import Containing, NotFound, balance_of_run, recall
@@ -67,7 +66,7 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def played(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeRun, str]]:
+def played(servers: Servers, template_database: str) -> Iterator[tuple[WholeRun, str]]:
     """A run that was played once, and the name of the database that holds it: the mould of every test's own."""
     with fresh_database(servers, template=template_database) as url:
         plant = Plant(url.render_as_string(hide_password=False))
@@ -77,7 +76,7 @@ def played(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeR
 
 
 @pytest.fixture
-def database_url(servers: ServerUrls, played: tuple[WholeRun, str]) -> Iterator[str]:
+def database_url(servers: Servers, played: tuple[WholeRun, str]) -> Iterator[str]:
     with fresh_database(servers, template=played[1]) as url:
         yield url.render_as_string(hide_password=False)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from sqlalchemy import URL, make_url
+from tests.servers import conninfo
 
 from runworker import migrations
 from runworker.embedded import start_postgres, temporary_directory
@@ -26,8 +27,7 @@ class Cluster:
         return url.render_as_string(hide_password=False)
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        url = self.administrator.set(drivername="postgresql", database=database)
-        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        with psycopg.connect(conninfo(self.administrator.set(database=database)), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
