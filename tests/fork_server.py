@@ -1,17 +1,23 @@
-"""Workers forked from one process that has imported all they need, which is most of what a worker's start costs.
+"""Workers and commands forked from one process that has imported all they need, which is most of what a start costs.
 
-Like a worker that `WorkerProcesses` starts, each has an environment, a process group, descriptors and an exit code of
-its own, and dies with whoever began it. tests/integration/test_worker_processes proves how one starts from nothing.
+Each has an environment, descriptors and an exit code of its own, and dies with the tests. That workers and commands
+start from nothing as well, tests/integration/test_worker_processes, test_cli_basics and test_cli_up prove.
 """
 
 import os
+import runpy
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, Final
+
+import pytest
 
 from runworker.workers import WorkerProcesses
 from runworker.workers.child import main
@@ -21,10 +27,12 @@ _FORKS.set_forkserver_preload(
     [
         "pytest",  # which a process forked from a run of `pytest` would import as its `__main__`
         "runworker.app",
+        "runworker.cli",
         "runworker.workers.child",
         "runworker.tasks.consumer",
         "celery.bin.celery",
         "celery.apps.worker",
+        "celery.bin.control",
         "celery.backends.redis",
         "celery.concurrency.prefork",
         "celery.concurrency.solo",
@@ -45,6 +53,29 @@ class ForkedWorkers(WorkerProcesses):
         )
         process.start()
         return _Forked(process)
+
+
+def run_module(
+    module: str, *arguments: str, folder: Path, environment: Mapping[str, str], seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """What `python -m module` does in a folder, with the end of its input at once. Waits for it so long."""
+    with TemporaryFile() as out, TemporaryFile() as err:
+        files = [_Inherited(file.fileno()) for file in (out, err)]
+        process = _FORKS.Process(target=_become_program, args=(environment, folder, *files, (module, *arguments)))
+        process.start()
+        try:
+            code = _Forked(process).wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        told = [os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode() for file in (out, err)]
+    return subprocess.CompletedProcess([module, *arguments], code, *told)
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What starts workers in this process forks them."""
+    monkeypatch.setattr(WorkerProcesses, "_begin", ForkedWorkers._begin)
 
 
 class _Forked:
@@ -91,10 +122,23 @@ def _detached(duplicate: Any) -> int:
 
 def _become_worker(environment: Mapping[str, str], output: int, telling: int, options: Sequence[str]) -> None:
     os.setpgid(0, 0)
-    for descriptor in (1, 2):
-        os.dup2(output, descriptor)
-    os.close(output)
-    os.environ.clear()
-    os.environ.update(environment)
+    _take(environment, output, output)
     # Its parent, with which it dies, is the server it is forked from, and that ends with the tests' process.
     main([str(os.getppid()), str(telling), *options])
+
+
+def _become_program(environment: Mapping[str, str], folder: Path, out: int, err: int, arguments: Sequence[str]) -> None:
+    os.chdir(folder)
+    _take(environment, out, err)
+    module, *_ = sys.argv = list(arguments)
+    sys.modules.pop(f"{module}.__main__", None)  # as nobody has imported it before it is run
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _take(environment: Mapping[str, str], out: int, err: int) -> None:
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    for descriptor in {out, err}:
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(environment)

@@ -72,6 +72,7 @@ def test_a_demo_on_servers_of_its_own(command_line: CommandLine) -> None:
     assert list(command_line.folder.iterdir()) == []
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_demo_on_named_servers_leaves_others_alone(command_line: CommandLine, plant: Plant, broker_url: str) -> None:
     command_line.json("user", "add", "anna@plant.example", "--role", "MANAGER")
     imported = command_line.json("flow", "import", "--canonical", "--publish", "--as", "anna@plant.example")
@@ -100,6 +101,7 @@ def test_a_demo_on_named_servers_leaves_others_alone(command_line: CommandLine, 
     assert plant.count("production_runs", "run_code ~ '^RUN-[0-9]{8}-DEMO-'") == 8
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_day_of_a_plant(plant: Plant, broker_url: str, tmp_path: Path) -> None:
     on = surroundings(plant, plant.settings(broker_url=broker_url), tmp_path, Progress(bars=False))
     report = perform_day(DayOrder(workers=2, seed=3, size=SMALL), on)
@@ -234,6 +236,7 @@ def surroundings(plant: Plant, settings: Settings, folder: Path, progress: Progr
     return Surroundings(settings, database, folder / "log", progress, Ending(), time.monotonic())
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_never_comes_is_not_waited_for_for_ever(plant: Plant, broker_url: str, tmp_path: Path) -> None:
     never = plant.command("hold_run", run_id=uuid4(), after=[uuid4()])
     with Lane(plant.settings(broker_url=broker_url), uuid4()) as lane:

@@ -109,16 +109,23 @@ def test_from_nothing_to_a_verdict_and_back_to_nothing(embedded: CommandLine) ->
     assert find_running(Path(embedded.settings["data_dir"])) is None
 
 
-def test_a_kill_ends_everything(embedded: CommandLine) -> None:
-    with running(embedded, "--workers", "1") as up:
+@pytest.fixture
+def again(command_line: CommandLine, migrated_directory: Path) -> CommandLine:
+    """Commands of somebody who has named no servers and has done this before."""
+    command_line.settings = {"data_dir": str(migrated_directory)}
+    return command_line
+
+
+def test_a_kill_ends_everything(again: CommandLine) -> None:
+    with running(again, "--workers", "1") as up:
         assert len(up.children) == 3
         up.process.kill()
         assert up.ended() == -signal.SIGKILL
-    assert find_running(Path(embedded.settings["data_dir"])) is None
+    assert find_running(Path(again.settings["data_dir"])) is None
 
 
-def test_a_worker_that_dies_ends_everything_with_an_error(embedded: CommandLine) -> None:
-    with running(embedded) as up:
+def test_a_worker_that_dies_ends_everything_with_an_error(again: CommandLine) -> None:
+    with running(again) as up:
         os.kill(workers_of(up)[0], signal.SIGKILL)
         assert up.ended() == 1
         assert "runworker: the worker worker" in up.errors.read_text("utf-8")
@@ -130,15 +137,15 @@ def test_a_worker_that_dies_ends_everything_with_an_error(embedded: CommandLine)
     [("PostgreSQL", "postgres_pid", signal.SIGQUIT), ("Valkey", "valkey_pid", signal.SIGKILL)],
 )
 def test_a_server_that_dies_ends_everything_with_an_error(
-    embedded: CommandLine, name: str, pid: str, number: signal.Signals
+    again: CommandLine, name: str, pid: str, number: signal.Signals
 ) -> None:
-    with running(embedded, "--workers", "1") as up:
-        os.kill(servers(embedded)[pid], number)
+    with running(again, "--workers", "1") as up:
+        os.kill(servers(again)[pid], number)
         assert up.ended() == 1
         said = up.errors.read_text("utf-8")
     assert f"runworker: {name} ended by itself (exit code" in said
     assert "Traceback" not in said.partition("ended by itself")[2]
-    assert find_running(Path(embedded.settings["data_dir"])) is None
+    assert find_running(Path(again.settings["data_dir"])) is None
 
 
 def test_servers_that_are_named_are_used_and_left_running(

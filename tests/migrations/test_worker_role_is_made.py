@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import URL, make_url
+from tests.clusters import copy_of
 from tests.servers import conninfo
 
 from runworker import migrations
-from runworker.embedded import start_postgres, temporary_directory
+from runworker.embedded import start_postgres
 from runworker.embedded.postgres import SUPERUSER, database_url
 
 WORK = "SET ROLE runworker_worker; UPDATE lots SET step_index = 1; SELECT FROM audit_events"
@@ -36,8 +38,8 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[URL]:
-    with temporary_directory() as directory:
+def own_server(first_cluster: Path) -> Iterator[URL]:
+    with copy_of(first_cluster) as directory:
         server = start_postgres(directory, durable=False)
         try:
             yield make_url(database_url(directory, SUPERUSER, server.port))
