@@ -4,6 +4,7 @@ Each has an environment, descriptors and an exit code of its own, and dies with 
 start from nothing as well, tests/integration/test_worker_processes, test_cli_basics and test_cli_up prove.
 """
 
+import gc
 import os
 import runpy
 import signal
@@ -30,13 +31,21 @@ _FORKS.set_forkserver_preload(
         "runworker.cli",
         "runworker.workers.child",
         "runworker.tasks.consumer",
-        "celery.bin.celery",
+        "runworker.tasks.strategy",
+        "runworker.transport.transports",
+        "celery.app.control",
+        "celery.app.log",
         "celery.apps.worker",
-        "celery.bin.control",
         "celery.backends.redis",
+        "celery.bin.celery",
+        "celery.bin.control",
         "celery.concurrency.prefork",
         "celery.concurrency.solo",
         "celery.concurrency.thread",
+        "celery.worker.autoscale",
+        "celery.worker.components",
+        "celery.worker.consumer.delayed_delivery",
+        "celery.worker.strategy",
         "kombu.transport.redis",
         "sqlalchemy.dialects.postgresql.psycopg",
     ]
@@ -136,6 +145,7 @@ def _become_program(environment: Mapping[str, str], folder: Path, out: int, err:
 
 
 def _take(environment: Mapping[str, str], out: int, err: int) -> None:
+    gc.freeze()  # a worker collects garbage once it is there, and need not look through all that was imported
     os.dup2(out, 1)
     os.dup2(err, 2)
     for descriptor in {out, err}:
