@@ -37,7 +37,7 @@ class Site:
         self.postgres = start_postgres(directory, durable=True)
         self.valkey = start_careful_valkey(directory)
         owner = database_url(directory, SUPERUSER, self.postgres.port)
-        self.plant = Plant(owner.replace("postgresql://", "postgresql+psycopg://", 1))
+        self.plant = Plant(owner)
         settings = self.plant.settings(
             database_url=database_url(directory, WORKER_LOGIN, self.postgres.port),
             broker_url=broker_url(directory, self.valkey.port),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.command_line import CommandLine
+from tests.servers import conninfo
 
 from runworker.client import Client
 from runworker.embedded import find_running, temporary_directory
@@ -153,7 +154,7 @@ def test_servers_that_are_named_are_used_and_left_running(
 ) -> None:
     command_line.settings |= {"database_url": empty_database_url, "data_dir": str(command_line.folder / "data")}
     with running(command_line, "--workers", "1", "--show-secrets") as up:
-        assert up.told["PostgreSQL"] == empty_database_url.replace("postgresql+psycopg://", "postgresql://")
+        assert up.told["PostgreSQL"] == conninfo(empty_database_url)
         assert up.told["Redis"] == broker_url
         assert "Passwords" not in up.told
         assert len(up.children) == 1
