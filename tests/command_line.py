@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.environment import settings_in, without_settings
+from tests.fork_server import run_module
 from typer.testing import CliRunner, Result
 
 from runworker.cli import app
@@ -67,10 +68,9 @@ class CommandLine:
         )
 
     def finished(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """As a process, waited for."""
-        with self.process(*arguments, stderr=subprocess.PIPE) as process:
-            out, err = process.communicate(timeout=SECONDS)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        """As a process, forked and waited for."""
+        environment = without_settings() | self.variables
+        return run_module("runworker.cli", *arguments, folder=self.folder, environment=environment, seconds=SECONDS)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.clusters import first_cluster, first_migrated_cluster, migrated_directory, used_directory
 from tests.crew import crew, shared_crew
 from tests.environment import no_settings
+from tests.fork_server import forked_workers
 from tests.plant import engine, plant
 from tests.servers import (
     broker_url,
@@ -23,11 +25,16 @@ __all__ = [
     "database_url",
     "empty_database_url",
     "engine",
+    "first_cluster",
+    "first_migrated_cluster",
+    "forked_workers",
+    "migrated_directory",
     "no_settings",
     "plant",
     "servers",
     "shared_crew",
     "template_database",
+    "used_directory",
     "worker_database_url",
     "worker_login",
 ]

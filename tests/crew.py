@@ -17,12 +17,12 @@ from kombu import pools
 from kombu.utils.collections import eqhash
 from redis import Redis
 from sqlalchemy import make_url
+from tests.fork_server import ForkedWorkers
 from tests.plant import Plant
-from tests.servers import fresh_broker, fresh_database
+from tests.servers import Servers, fresh_broker, fresh_database
 
 from runworker.config import Settings
-from runworker.embedded import ServerUrls
-from runworker.workers import WorkerProcess, WorkerProcesses
+from runworker.workers import WorkerProcess
 from runworker.workers.processes import SOLO
 
 PATIENCE: Final = 90.0
@@ -58,11 +58,11 @@ class Crew:
         self.upstream = Celery("upstream", broker=self.broker_url, set_as_current=False)
         self._results = RedisBackend(app=self.upstream, url=self.broker_url)
         self.workers: list[WorkerProcess] = []
-        self._teams: list[WorkerProcesses] = []
+        self._teams: list[ForkedWorkers] = []
 
     def hire(self, options: Sequence[str] = SOLO, **settings: Any) -> WorkerProcess:
         """Start one worker, with settings of its own on top of the crew's, and wait until it takes messages."""
-        team = WorkerProcesses(self.settings.model_copy(update=settings), log=self.log, options=options)
+        team = ForkedWorkers(self.settings.model_copy(update=settings), log=self.log, options=options)
         self._teams.append(team)
         team.start()
         self.workers += team.running
@@ -165,7 +165,7 @@ class Crew:
 
 
 @contextmanager
-def crew_on(servers: ServerUrls, template_database: str, worker_login: tuple[str, str], folder: Path) -> Iterator[Crew]:
+def crew_on(servers: Servers, template_database: str, worker_login: tuple[str, str], folder: Path) -> Iterator[Crew]:
     """A crew with a database and a broker of its own, in which nobody works yet. Dead workers are noticed soon."""
     user, password = worker_login
     with fresh_database(servers, template=template_database) as url, fresh_broker(servers) as broker:
@@ -186,7 +186,7 @@ def crew_on(servers: ServerUrls, template_database: str, worker_login: tuple[str
 
 
 @pytest.fixture
-def crew(servers: ServerUrls, template_database: str, worker_login: tuple[str, str], tmp_path: Path) -> Iterator[Crew]:
+def crew(servers: Servers, template_database: str, worker_login: tuple[str, str], tmp_path: Path) -> Iterator[Crew]:
     """A crew of the test's own."""
     with crew_on(servers, template_database, worker_login, tmp_path) as crew:
         yield crew
@@ -194,7 +194,7 @@ def crew(servers: ServerUrls, template_database: str, worker_login: tuple[str, s
 
 @pytest.fixture(scope="module")
 def shared_crew(
-    servers: ServerUrls,
+    servers: Servers,
     template_database: str,
     worker_login: tuple[str, str],
     tmp_path_factory: pytest.TempPathFactory,

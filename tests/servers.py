@@ -11,6 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
 import psycopg
@@ -25,62 +26,78 @@ WORKER_GROUP = "runworker_worker"
 """The group role that the migrations create and that holds the worker's rights."""
 
 
+@dataclass(frozen=True)
+class Servers(ServerUrls):
+    """Where the servers are, and a connection as administrator. durable: PostgreSQL waits for its disk."""
+
+    administrator: psycopg.Connection = field(repr=False)
+    durable: bool
+
+
 @pytest.fixture(scope="session")
-def servers() -> Iterator[ServerUrls]:
-    """Where the servers are; as administrator, for fixtures. Tests take the URLs below."""
+def servers() -> Iterator[Servers]:
+    """The servers, for fixtures. Tests take the URLs below."""
     given = [os.environ.get(name) for name in ("RUNWORKER_DATABASE_URL", "RUNWORKER_BROKER_URL")]
     match given:
         case [str(database), str(broker)]:
-            yield ServerUrls(admin_database_url=database, database_url=database, broker_url=broker)
+            with administered(ServerUrls(database, database, broker), durable=True) as servers:
+                yield servers
         case [None, None]:
-            with temporary_directory() as directory, EmbeddedServers(directory, durable=False) as embedded:
-                yield embedded.urls
+            with (
+                temporary_directory() as directory,
+                EmbeddedServers(directory, durable=False) as embedded,
+                administered(embedded.urls, durable=False) as servers,
+            ):
+                yield servers
         case _:
             raise pytest.UsageError("set both RUNWORKER_DATABASE_URL and RUNWORKER_BROKER_URL, or neither")
 
 
+@contextmanager
+def administered(urls: ServerUrls, *, durable: bool) -> Iterator[Servers]:
+    """The servers with the one connection that makes and drops all databases of the session."""
+    with psycopg.connect(conninfo(urls.admin_database_url), autocommit=True) as administrator:
+        yield Servers(**asdict(urls), administrator=administrator, durable=durable)
+
+
 @pytest.fixture(scope="session")
-def template_database(servers: ServerUrls) -> Iterator[str]:
+def template_database(servers: Servers) -> Iterator[str]:
     """Name of a database migrated to head, which nobody may connect to: the mould of `database_url`."""
     from runworker.migrations import upgrade  # noqa: PLC0415 - tests of the servers alone do without migrations
 
     with fresh_database(servers) as url:
         upgrade(_text(url))
         name = sql.Identifier(url.database or "")
-        with _administrator(servers) as connection:
-            # A single connection left open would make every clone fail.
-            close = sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
-            connection.execute(close.format(name))
+        # A single connection left open would make every clone fail.
+        close = sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
+        servers.administrator.execute(close.format(name))
         yield url.database or ""
-        with _administrator(servers) as connection:
-            connection.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(name))
+        servers.administrator.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(name))
 
 
 @pytest.fixture
-def database_url(servers: ServerUrls, template_database: str) -> Iterator[str]:
+def database_url(servers: Servers, template_database: str) -> Iterator[str]:
     """SQLAlchemy URL of a migrated database of the test's own, as its owner."""
     with fresh_database(servers, template=template_database) as url:
         yield _text(url)
 
 
 @pytest.fixture
-def empty_database_url(servers: ServerUrls) -> Iterator[str]:
+def empty_database_url(servers: Servers) -> Iterator[str]:
     """SQLAlchemy URL of an empty database of the test's own, as its owner."""
     with fresh_database(servers) as url:
         yield _text(url)
 
 
 @pytest.fixture(scope="session")
-def worker_login(servers: ServerUrls, template_database: str) -> Iterator[tuple[str, str]]:
+def worker_login(servers: Servers, template_database: str) -> Iterator[tuple[str, str]]:
     """Name and password of a login with the worker's rights, who owns nothing."""
     name, password = f"runworker_test_{_suffix()}", secrets.token_hex()
     login = sql.Identifier(name)
-    with _administrator(servers) as connection:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(login, password))
-        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(WORKER_GROUP), login))
+    servers.administrator.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(login, password))
+    servers.administrator.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(WORKER_GROUP), login))
     yield name, password
-    with _administrator(servers) as connection:
-        connection.execute(sql.SQL("DROP ROLE {}").format(login))
+    servers.administrator.execute(sql.SQL("DROP ROLE {}").format(login))
 
 
 @pytest.fixture
@@ -100,7 +117,7 @@ _free_broker_databases = deque(_share_of_broker_databases())
 
 
 @contextmanager
-def fresh_broker(servers: ServerUrls) -> Iterator[str]:
+def fresh_broker(servers: Servers) -> Iterator[str]:
     """URL of an empty database of the broker, nobody else's for as long as the block lasts."""
     database = _free_broker_databases.popleft()
     url = urlsplit(servers.broker_url)._replace(path=f"/{database}").geturl()
@@ -111,31 +128,30 @@ def fresh_broker(servers: ServerUrls) -> Iterator[str]:
 
 
 @pytest.fixture
-def broker_url(servers: ServerUrls) -> Iterator[str]:
+def broker_url(servers: Servers) -> Iterator[str]:
     """URL of a broker database of the test's own."""
     with fresh_broker(servers) as url:
         yield url
 
 
 @contextmanager
-def fresh_database(servers: ServerUrls, template: str = "template1") -> Iterator[URL]:
+def fresh_database(servers: Servers, template: str = "template1") -> Iterator[URL]:
     """A new database for as long as the block lasts, as its owner."""
     name = f"runworker_test_{_suffix()}"
-    with _administrator(servers) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+    # Copying files costs two checkpoints, which are nearly free where no disk is waited for, and half of writing all
+    # pages to the log as well.
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}")
+    strategy = sql.SQL("WAL_LOG" if servers.durable else "FILE_COPY")
+    servers.administrator.execute(create.format(sql.Identifier(name), sql.Identifier(template), strategy))
     try:
         yield make_url(servers.admin_database_url).set(drivername="postgresql+psycopg", database=name)
     finally:
-        with _administrator(servers) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        servers.administrator.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@contextmanager
-def _administrator(servers: ServerUrls) -> Iterator[psycopg.Connection]:
-    conninfo = _text(make_url(servers.admin_database_url).set(drivername="postgresql"))
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        yield connection
+def conninfo(url: str | URL) -> str:
+    """A SQLAlchemy URL as psycopg takes it."""
+    return _text(make_url(url).set(drivername="postgresql"))
 
 
 def _suffix() -> str:

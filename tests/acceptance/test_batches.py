@@ -19,9 +19,9 @@ from tests.crew import ALONE, Crew, crew_on, eventually
 from tests.events import events_of, types_of
 from tests.plant import STEPS
 from tests.proxy import Proxy
+from tests.servers import Servers
 
 from runworker.codes import Code
-from runworker.embedded import ServerUrls
 from runworker.workers.processes import STOP_SECONDS
 
 pytestmark = pytest.mark.timeout(120)
@@ -31,7 +31,7 @@ ONE_PROCESS = ("--pool", "prefork", "--concurrency", "1", *ALONE)
 
 @pytest.fixture(scope="module")
 def one(
-    servers: ServerUrls,
+    servers: Servers,
     template_database: str,
     worker_login: tuple[str, str],
     tmp_path_factory: pytest.TempPathFactory,

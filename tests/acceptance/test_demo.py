@@ -73,6 +73,7 @@ def test_a_demo_on_servers_of_its_own(command_line: CommandLine) -> None:
     assert list(command_line.folder.iterdir()) == []
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_demo_on_named_servers_leaves_others_alone(command_line: CommandLine, plant: Plant, broker_url: str) -> None:
     command_line.json("user", "add", "anna@plant.example", "--role", "MANAGER")
     imported = command_line.json("flow", "import", "--canonical", "--publish", "--as", "anna@plant.example")
@@ -101,6 +102,7 @@ def test_a_demo_on_named_servers_leaves_others_alone(command_line: CommandLine, 
     assert plant.count("production_runs", "run_code ~ '^RUN-[0-9]{8}-DEMO-'") == 8
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_day_of_a_plant(plant: Plant, broker_url: str, tmp_path: Path) -> None:
     on = context(plant, plant.settings(broker_url=broker_url), tmp_path, Progress(bars=False))
     report = run_demo(DemoRequest(SMALL, workers=2, seed=3), on)
@@ -236,6 +238,7 @@ def context(plant: Plant, settings: Settings, folder: Path, progress: Progress) 
     return DemoContext(settings, database, folder / "log", progress, SignalGuard().check, time.monotonic())
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_never_comes_is_not_waited_for_for_ever(plant: Plant, broker_url: str, tmp_path: Path) -> None:
     never = plant.command("hold_run", run_id=uuid4(), after=[uuid4()])
     with DemoQueue(plant.settings(broker_url=broker_url), uuid4()) as queue:

@@ -10,10 +10,9 @@ from redis import Redis
 from tests.crew import Crew
 from tests.plant import Plant
 
-from runworker.embedded import RunningServer, grant_worker_role, start_postgres, start_valkey, temporary_directory
+from runworker.embedded import RunningServer, start_postgres, start_valkey
 from runworker.embedded.postgres import SUPERUSER, WORKER_LOGIN, database_url
 from runworker.embedded.valkey import broker_url
-from runworker.migrations import upgrade
 
 
 def start_careful_valkey(directory: Path, port: int | None = None) -> RunningServer:
@@ -28,16 +27,17 @@ def start_careful_valkey(directory: Path, port: int | None = None) -> RunningSer
 
 
 class Site:
-    """PostgreSQL and Valkey of the test's own, each on one port for as long as it lives, and a crew."""
+    """PostgreSQL and Valkey of the test's own, each on one port for as long as it lives, and a crew.
+
+    directory: with a migrated database.
+    """
 
     def __init__(self, directory: Path, log: Path) -> None:
         self._directory = directory
         self.postgres = start_postgres(directory, durable=True)
         self.valkey = start_careful_valkey(directory)
         owner = database_url(directory, SUPERUSER, self.postgres.port)
-        upgrade(owner)
-        grant_worker_role(owner)
-        self.plant = Plant(owner.replace("postgresql://", "postgresql+psycopg://", 1))
+        self.plant = Plant(owner)
         settings = self.plant.settings(
             database_url=database_url(directory, WORKER_LOGIN, self.postgres.port),
             broker_url=broker_url(directory, self.valkey.port),
@@ -71,11 +71,10 @@ def crash(server: RunningServer) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(migrated_directory: Path, tmp_path: Path) -> Iterator[Site]:
     """Servers and a crew in which nobody works yet."""
-    with temporary_directory() as directory:
-        site = Site(directory, tmp_path / "workers.log")
-        try:
-            yield site
-        finally:
-            site.close()
+    site = Site(migrated_directory, tmp_path / "workers.log")
+    try:
+        yield site
+    finally:
+        site.close()

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from tests.servers import conninfo
 
 COLUMNS = {
     "lots": {
@@ -57,8 +57,7 @@ INDEXES = {
 
 @pytest.mark.parametrize("table", COLUMNS)
 def test_table_has_what_the_plan_names(database_url: str, table: str) -> None:
-    conninfo = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(conninfo(database_url)) as connection:
         columns = dict(
             connection.execute(
                 "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass",
@@ -81,8 +80,7 @@ def test_table_has_what_the_plan_names(database_url: str, table: str) -> None:
 
 
 def test_immutability_trigger_has_its_name_and_function(database_url: str) -> None:
-    conninfo = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(conninfo(database_url)) as connection:
         trigger = connection.execute(
             "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'trg_flow_version_immutable'"
         ).fetchone()

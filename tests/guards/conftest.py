@@ -1,39 +1,32 @@
 """A migrated database with a small plant in it, shared by all guard tests: each rolls back what it did."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
-from sqlalchemy import make_url
-
-from runworker.embedded import ServerUrls
-
-
-def _connect(url: str, **options: bool) -> psycopg.Connection:
-    return psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), **options)
+from sqlalchemy import URL
+from tests.servers import Servers, conninfo, fresh_database
 
 
 @pytest.fixture(scope="session")
-def plant_url(servers: ServerUrls, template_database: str) -> Iterator[str]:
+def plant_url(servers: Servers, template_database: str) -> Iterator[URL]:
     """URL of the database, as the tables' owner."""
-    name = f"runworker_test_plant_{secrets.token_hex(4)}"
-    with _connect(servers.admin_database_url, autocommit=True) as administrator:
-        administrator.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template_database))
-        )
-        url = make_url(servers.admin_database_url).set(database=name).render_as_string(hide_password=False)
-        with _connect(url) as connection:
+    with fresh_database(servers, template=template_database) as url:
+        with psycopg.connect(conninfo(url)) as connection:
             connection.execute(Path(__file__).with_name("plant.sql").read_text())
         yield url
-        administrator.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def plant_connection(plant_url: URL) -> Iterator[psycopg.Connection]:
+    """A connection for all tests: over a new one PostgreSQL would compile every guard again."""
+    with psycopg.connect(conninfo(plant_url)) as connection:
+        yield connection
 
 
 @pytest.fixture
-def connection(plant_url: str) -> Iterator[psycopg.Connection]:
-    """A connection in a transaction that is rolled back after the test."""
-    with _connect(plant_url) as connection:
-        yield connection
-        connection.rollback()
+def connection(plant_connection: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """That connection, in a transaction that is rolled back after the test."""
+    yield plant_connection
+    plant_connection.rollback()

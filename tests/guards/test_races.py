@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from tests.servers import conninfo
 
 PLANT = """
 INSERT INTO flow_definitions (id, name) VALUES (md5('flow')::uuid, '{}');
@@ -61,11 +61,10 @@ Connect = Callable[[], psycopg.Connection]
 
 @pytest.fixture
 def connect(database_url: str) -> Iterator[Connect]:
-    conninfo = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with ExitStack() as opened:
 
         def open_one() -> psycopg.Connection:
-            return opened.enter_context(psycopg.connect(conninfo))
+            return opened.enter_context(psycopg.connect(conninfo(database_url)))
 
         with open_one() as first:
             first.execute(PLANT)

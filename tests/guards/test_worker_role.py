@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from sqlalchemy import make_url
+from sqlalchemy import URL
+from tests.servers import conninfo
 
 REFUSED = [
     "DROP TABLE audit_events",
@@ -74,13 +75,18 @@ ALLOWED = [
 ]
 
 
-@pytest.fixture
-def worker(plant_url: str, worker_login: tuple[str, str]) -> Iterator[psycopg.Connection]:
+@pytest.fixture(scope="module")
+def workers_connection(plant_url: URL, worker_login: tuple[str, str]) -> Iterator[psycopg.Connection]:
     name, password = worker_login
-    url = make_url(plant_url).set(drivername="postgresql", username=name, password=password)
-    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+    with psycopg.connect(conninfo(plant_url.set(username=name, password=password))) as connection:
         yield connection
-        connection.rollback()
+
+
+@pytest.fixture
+def worker(workers_connection: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """In a transaction that is rolled back after the test."""
+    yield workers_connection
+    workers_connection.rollback()
 
 
 @pytest.mark.parametrize("statement", REFUSED)

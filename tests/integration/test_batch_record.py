@@ -14,13 +14,12 @@ import pytest
 from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, pool
 from tests.plant import Plant
-from tests.servers import fresh_database
+from tests.servers import Servers, fresh_database
 from tests.whole_run import WholeRun, whole_run
 from typer.testing import CliRunner
 
 from runworker.batch_records import RunRecord, read_run_record, recall_csv, recall_page, record_page
 from runworker.cli import app
-from runworker.embedded import ServerUrls
 from runworker.engine import Engine
 from runworker.states import LotType
 from runworker.tracing import Containing, NotFound, balance_of_run, recall
@@ -70,7 +69,7 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def finished(servers: ServerUrls, template_database: str) -> Iterator[tuple[WholeRun, str]]:
+def finished(servers: Servers, template_database: str) -> Iterator[tuple[WholeRun, str]]:
     """A run that was taken to its end once, and the name of the database that holds it: every test's template."""
     with fresh_database(servers, template=template_database) as url:
         plant = Plant(url.render_as_string(hide_password=False))
@@ -80,7 +79,7 @@ def finished(servers: ServerUrls, template_database: str) -> Iterator[tuple[Whol
 
 
 @pytest.fixture
-def database_url(servers: ServerUrls, finished: tuple[WholeRun, str]) -> Iterator[str]:
+def database_url(servers: Servers, finished: tuple[WholeRun, str]) -> Iterator[str]:
     with fresh_database(servers, template=finished[1]) as url:
         yield url.render_as_string(hide_password=False)
 

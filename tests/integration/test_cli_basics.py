@@ -4,7 +4,7 @@ import subprocess
 from importlib.metadata import version
 
 import pytest
-from tests.command_line import SCRIPT, CommandLine
+from tests.command_line import SCRIPT, SECONDS, CommandLine
 from tests.plant import Plant
 
 COMMANDS = (
@@ -34,8 +34,9 @@ def test_the_console_script_tells_its_version() -> None:
 
 
 def test_the_module_does_as_the_script(command_line: CommandLine) -> None:
-    done = command_line.finished("--version")
-    assert (done.returncode, done.stdout) == (0, f"runworker {version('runworker')}\n")
+    with command_line.process("--version") as process:
+        told, _ = process.communicate(timeout=SECONDS)
+    assert (process.returncode, told) == (0, f"runworker {version('runworker')}\n")
 
 
 @pytest.mark.parametrize(

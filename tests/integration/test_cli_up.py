@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.command_line import CommandLine
+from tests.servers import conninfo
 
 from runworker.client import Client
 from runworker.embedded import find_running, temporary_directory
@@ -109,16 +110,23 @@ def test_from_nothing_to_a_verdict_and_back_to_nothing(embedded: CommandLine) ->
     assert find_running(Path(embedded.settings["data_dir"])) is None
 
 
-def test_a_kill_ends_everything(embedded: CommandLine) -> None:
-    with running(embedded, "--workers", "1") as up:
+@pytest.fixture
+def again(command_line: CommandLine, migrated_directory: Path) -> CommandLine:
+    """Commands of somebody who has named no servers and has done this before."""
+    command_line.settings = {"data_dir": str(migrated_directory)}
+    return command_line
+
+
+def test_a_kill_ends_everything(again: CommandLine) -> None:
+    with running(again, "--workers", "1") as up:
         assert len(up.children) == 3
         up.process.kill()
         assert up.ended() == -signal.SIGKILL
-    assert find_running(Path(embedded.settings["data_dir"])) is None
+    assert find_running(Path(again.settings["data_dir"])) is None
 
 
-def test_a_worker_that_dies_ends_everything_with_an_error(embedded: CommandLine) -> None:
-    with running(embedded) as up:
+def test_a_worker_that_dies_ends_everything_with_an_error(again: CommandLine) -> None:
+    with running(again) as up:
         os.kill(workers_of(up)[0], signal.SIGKILL)
         assert up.ended() == 1
         assert "runworker: the worker worker" in up.errors.read_text("utf-8")
@@ -130,15 +138,15 @@ def test_a_worker_that_dies_ends_everything_with_an_error(embedded: CommandLine)
     [("PostgreSQL", "postgres_pid", signal.SIGQUIT), ("Valkey", "valkey_pid", signal.SIGKILL)],
 )
 def test_a_server_that_dies_ends_everything_with_an_error(
-    embedded: CommandLine, name: str, pid: str, number: signal.Signals
+    again: CommandLine, name: str, pid: str, number: signal.Signals
 ) -> None:
-    with running(embedded, "--workers", "1") as up:
-        os.kill(servers(embedded)[pid], number)
+    with running(again, "--workers", "1") as up:
+        os.kill(servers(again)[pid], number)
         assert up.ended() == 1
         said = up.errors.read_text("utf-8")
     assert f"runworker: {name} ended by itself (exit code" in said
     assert "Traceback" not in said.partition("ended by itself")[2]
-    assert find_running(Path(embedded.settings["data_dir"])) is None
+    assert find_running(Path(again.settings["data_dir"])) is None
 
 
 def test_servers_that_are_named_are_used_and_left_running(
@@ -146,7 +154,7 @@ def test_servers_that_are_named_are_used_and_left_running(
 ) -> None:
     command_line.settings |= {"database_url": empty_database_url, "data_dir": str(command_line.folder / "data")}
     with running(command_line, "--workers", "1", "--show-secrets") as up:
-        assert up.told["PostgreSQL"] == empty_database_url.replace("postgresql+psycopg://", "postgresql://")
+        assert up.told["PostgreSQL"] == conninfo(empty_database_url)
         assert up.told["Redis"] == broker_url
         assert "Passwords" not in up.told
         assert len(up.children) == 1

@@ -55,14 +55,14 @@ def test_program_of_another_machine_is_reported_with_its_log(directory: Path, mo
         start_valkey(directory, durable=False)
 
 
-def test_broken_data_is_reported_with_the_servers_own_words(directory: Path) -> None:
-    start_postgres(directory, durable=False).stop()
-    (directory / "postgres" / "PG_VERSION").write_text("9\n")
+def test_broken_data_is_reported_with_the_servers_own_words(used_directory: Path) -> None:
+    start_postgres(used_directory, durable=False).stop()
+    (used_directory / "postgres" / "PG_VERSION").write_text("9\n")
     with pytest.raises(ServerError, match=r"(?s)PostgreSQL ended with code 1.*database files are incompatible"):
-        start_postgres(directory, durable=False)
-    (directory / "postgres.passwords").unlink()
+        start_postgres(used_directory, durable=False)
+    (used_directory / "postgres.passwords").unlink()
     with pytest.raises(ServerError, match=r"postgres\.passwords is missing.*Put it back"):
-        start_postgres(directory, durable=False)
+        start_postgres(used_directory, durable=False)
 
 
 def test_interrupted_initialization_begins_again(directory: Path) -> None:
@@ -87,34 +87,36 @@ def test_initdb_that_fails_or_hangs_is_reported(directory: Path, monkeypatch: py
     assert not (directory / "postgres").exists()
 
 
-def test_database_that_cannot_be_prepared(directory: Path) -> None:
-    running = start_postgres(directory, durable=False)
-    runworker = postgres.database_url(directory, "postgres", running.port)
+def test_database_that_cannot_be_prepared(used_directory: Path) -> None:
+    running = start_postgres(used_directory, durable=False)
+    runworker = postgres.database_url(used_directory, "postgres", running.port)
     with postgres.connect(runworker.replace("/runworker", "/postgres")) as connection:
         connection.execute("ALTER DATABASE template1 RENAME TO template2")
         connection.execute("ALTER DATABASE runworker RENAME TO other")
     running.stop()
     with pytest.raises(ServerError, match="cannot be prepared: template database"):
-        start_postgres(directory, durable=False)
-    assert not is_locked(directory / "postgres.lock")
+        start_postgres(used_directory, durable=False)
+    assert not is_locked(used_directory / "postgres.lock")
 
 
-def test_one_server_to_a_data_folder(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_server_to_a_data_folder(used_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "STOP_SECONDS", 0.1)
-    running = start_postgres(directory, durable=False)
+    running = start_postgres(used_directory, durable=False)
     try:
         with pytest.raises(ServerError, match="another PostgreSQL still uses"):
-            start_postgres(directory, durable=False)
+            start_postgres(used_directory, durable=False)
     finally:
         running.stop()
 
 
-def test_server_started_by_other_means_keeps_its_pid_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = start_postgres(directory, durable=False)
+def test_server_started_by_other_means_keeps_its_pid_file(
+    used_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = start_postgres(used_directory, durable=False)
     try:
-        (directory / "postgres.lock").unlink()  # as if it had been started without our lock
+        (used_directory / "postgres.lock").unlink()  # as if it had been started without our lock
         with pytest.raises(ServerError, match=r"(?s)PostgreSQL ended.*lock file .* already exists"):
-            start_postgres(directory, durable=False)
+            start_postgres(used_directory, durable=False)
     finally:
         running.stop()
 
@@ -135,12 +137,12 @@ def test_taken_port(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         server.stop()
 
 
-def test_server_that_never_answers_is_stopped(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_never_answers_is_stopped(used_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "START_SECONDS", 0.0)
     with pytest.raises(ServerError, match="PostgreSQL did not answer"):
-        start_postgres(directory, durable=False)
+        start_postgres(used_directory, durable=False)
     # What it had begun itself may outlive it by a moment.
-    eventually(lambda: not is_locked(directory / "postgres.lock"), "all of it gone")
+    eventually(lambda: not is_locked(used_directory / "postgres.lock"), "all of it gone")
 
 
 def test_server_that_ignores_its_stop_signal_is_killed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,16 +153,16 @@ def test_server_that_ignores_its_stop_signal_is_killed(directory: Path, monkeypa
     assert server.exit_code == -signal.SIGKILL
 
 
-def test_servers_that_neither_answer_nor_end(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_that_neither_answer_nor_end(used_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "STOP_SECONDS", 0.1)
     monkeypatch.setattr("runworker.embedded.valkey.CONNECT_SECONDS", 0.1)
-    with EmbeddedServers(directory, durable=False) as running:
-        pid = int((directory / "servers.json").read_text().partition('"valkey_pid": ')[2].partition(",")[0])
+    with EmbeddedServers(used_directory, durable=False) as running:
+        pid = int((used_directory / "servers.json").read_text().partition('"valkey_pid": ')[2].partition(",")[0])
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(ServerError, match="neither answer nor end"):
-            find_running(directory)
+            find_running(used_directory)
         os.kill(pid, signal.SIGCONT)
-        assert find_running(directory) == running.urls
+        assert find_running(used_directory) == running.urls
 
 
 def test_record_of_others_is_left_alone(directory: Path) -> None:

@@ -70,8 +70,8 @@ def test_servers_start_serve_and_stop(directory: Path) -> None:
             os.kill(pids[name], 0)
 
 
-def test_servers_let_nobody_in_without_the_password(directory: Path) -> None:
-    with EmbeddedServers(directory, durable=False) as servers:
+def test_servers_let_nobody_in_without_the_password(used_directory: Path) -> None:
+    with EmbeddedServers(used_directory, durable=False) as servers:
         port = int(servers.urls.database_url.rpartition(":")[2].partition("/")[0])
         for login in ("postgres", "runworker_app"):
             guess = f"host=127.0.0.1 port={port} dbname=postgres user={login} password=guessed"
@@ -84,8 +84,8 @@ def test_servers_let_nobody_in_without_the_password(directory: Path) -> None:
         assert "postgres:" not in repr(servers.urls)
 
 
-def test_data_outlives_a_restart(directory: Path) -> None:
-    with EmbeddedServers(directory) as servers:
+def test_data_outlives_a_restart(used_directory: Path) -> None:
+    with EmbeddedServers(used_directory) as servers:
         with connect(servers.urls.admin_database_url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
             settings = connection.execute("SELECT setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')")
@@ -93,7 +93,7 @@ def test_data_outlives_a_restart(directory: Path) -> None:
         with Redis.from_url(servers.urls.broker_url) as client:
             client.set("kept", "42")
         first = servers.urls
-    with EmbeddedServers(directory) as servers:
+    with EmbeddedServers(used_directory) as servers:
         assert servers.owned
         assert servers.urls != first
         with connect(servers.urls.admin_database_url) as connection:
@@ -102,12 +102,12 @@ def test_data_outlives_a_restart(directory: Path) -> None:
             assert client.get("kept") == b"42"
 
 
-def test_a_second_start_uses_the_running_servers(directory: Path) -> None:
-    with owner(launch(directory)) as first, EmbeddedServers(directory, durable=False) as second:
+def test_a_second_start_uses_the_running_servers(used_directory: Path) -> None:
+    with owner(launch(used_directory)) as first, EmbeddedServers(used_directory, durable=False) as second:
         assert not second.owned
         assert second.urls.broker_url == first.told["broker_url"]
         second.stop()
-        assert find_running(directory) is not None, "who only found the servers must not end them"
+        assert find_running(used_directory) is not None, "who only found the servers must not end them"
 
 
 def test_two_who_start_at_once_share_one_pair_of_servers(directory: Path) -> None:
@@ -119,65 +119,65 @@ def test_two_who_start_at_once_share_one_pair_of_servers(directory: Path) -> Non
         assert told[0]["postgres_pid"] == told[1]["postgres_pid"]
 
 
-def test_killing_the_owner_ends_the_servers(directory: Path) -> None:
-    with owner(launch(directory)) as killed:
+def test_killing_the_owner_ends_the_servers(used_directory: Path) -> None:
+    with owner(launch(used_directory)) as killed:
         killed.process.kill()
         killed.assert_servers_end()
-    assert find_running(directory) is None
-    with EmbeddedServers(directory, durable=False) as servers:
+    assert find_running(used_directory) is None
+    with EmbeddedServers(used_directory, durable=False) as servers:
         assert servers.owned
 
 
-def test_ctrl_c_reaches_the_owner_first(directory: Path) -> None:
-    with owner(launch(directory)) as interrupted:
+def test_ctrl_c_reaches_the_owner_first(used_directory: Path) -> None:
+    with owner(launch(used_directory)) as interrupted:
         os.killpg(interrupted.process.pid, signal.SIGINT)
         out, _ = interrupted.process.communicate(timeout=SECONDS)
         assert out == "served to the end\n"
         assert interrupted.process.returncode == 0
         interrupted.assert_servers_end()
-    assert not (directory / "servers.json").exists()
+    assert not (used_directory / "servers.json").exists()
 
 
-def test_an_exception_ends_the_servers(directory: Path) -> None:
-    with pytest.raises(ZeroDivisionError), EmbeddedServers(directory, durable=False):
+def test_an_exception_ends_the_servers(used_directory: Path) -> None:
+    with pytest.raises(ZeroDivisionError), EmbeddedServers(used_directory, durable=False):
         raise ZeroDivisionError
-    assert find_running(directory) is None
+    assert find_running(used_directory) is None
 
 
-def test_a_killed_server_starts_again_on_its_port_and_data(directory: Path) -> None:
-    valkey = start_valkey(directory, durable=True)
-    postgres = start_postgres(directory, durable=True)
-    admin = database_url(directory, SUPERUSER, postgres.port)
+def test_a_killed_server_starts_again_on_its_port_and_data(used_directory: Path) -> None:
+    valkey = start_valkey(used_directory, durable=True)
+    postgres = start_postgres(used_directory, durable=True)
+    admin = database_url(used_directory, SUPERUSER, postgres.port)
     with connect(admin) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     os.kill(postgres.pid, signal.SIGKILL)
     postgres.wait()
     assert postgres.exit_code == -signal.SIGKILL
     # By now the pid in the file that it left may belong to another process, here the same user's Valkey.
-    pid_file = directory / "postgres" / "postmaster.pid"
+    pid_file = used_directory / "postgres" / "postmaster.pid"
     pid_file.write_text(pid_file.read_text().replace(str(postgres.pid), str(valkey.pid), 1))
-    again = start_postgres(directory, durable=True, port=postgres.port)
+    again = start_postgres(used_directory, durable=True, port=postgres.port)
     os.kill(again.pid, signal.SIGKILL)  # and this time its pid is nobody's
     again.wait()
-    again = start_postgres(directory, durable=True, port=postgres.port)
+    again = start_postgres(used_directory, durable=True, port=postgres.port)
     with connect(admin) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
     again.stop()
 
-    with Redis.from_url(broker_url(directory, valkey.port)) as client:
+    with Redis.from_url(broker_url(used_directory, valkey.port)) as client:
         client.set("kept", "42")
         client.execute_command("WAITAOF", 1, 0, 5000)
     os.kill(valkey.pid, signal.SIGKILL)
     valkey.wait()
-    valkey = start_valkey(directory, durable=True, port=valkey.port)
-    with Redis.from_url(broker_url(directory, valkey.port)) as client:
+    valkey = start_valkey(used_directory, durable=True, port=valkey.port)
+    with Redis.from_url(broker_url(used_directory, valkey.port)) as client:
         assert client.get("kept") == b"42"
     valkey.stop()
     valkey.stop()  # stopping twice is no error
 
 
-def test_the_workers_login_gets_the_group_role_once_it_exists(directory: Path) -> None:
-    with EmbeddedServers(directory, durable=False) as servers:
+def test_the_workers_login_gets_the_group_role_once_it_exists(used_directory: Path) -> None:
+    with EmbeddedServers(used_directory, durable=False) as servers:
         admin = servers.urls.admin_database_url
         assert not grant_worker_role(admin)
         with connect(admin) as connection:
@@ -191,9 +191,9 @@ def test_the_workers_login_gets_the_group_role_once_it_exists(directory: Path) -
 
 
 @only_root
-def test_root_runs_the_servers_as_nobody(directory: Path) -> None:
+def test_root_runs_the_servers_as_nobody(used_directory: Path) -> None:
     account = server_account()
-    with owner(launch(directory)) as root:
+    with owner(launch(used_directory)) as root:
         assert root.told["uid"] == 0
         for name in ("postgres_pid", "valkey_pid"):
             status = Path(f"/proc/{root.told[name]}/status").read_text()

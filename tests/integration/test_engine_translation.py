@@ -8,17 +8,16 @@ from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 from tests import guards
 from tests.guards.sections import SECTIONS, Section
-from tests.servers import fresh_database
+from tests.servers import Servers, fresh_database
 
 from runworker.codes import Code
-from runworker.embedded import ServerUrls
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS, as_rejection
 
 PLANT = Path(*guards.__path__) / "plant.sql"
 
 
 @pytest.fixture(scope="module")
-def breakable_plant(servers: ServerUrls, template_database: str) -> Iterator[Connection]:
+def breakable_plant(servers: Servers, template_database: str) -> Iterator[Connection]:
     """A connection to a database with a row or more in every table."""
     with fresh_database(servers, template=template_database) as url:
         engine = create_engine(url, poolclass=NullPool)

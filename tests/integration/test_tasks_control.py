@@ -1,7 +1,6 @@
 """Celery's own command line on the application: what operators type, and that no secret is ever printed."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from sqlalchemy import make_url
 from tests.crew import Crew
 from tests.environment import settings_in, without_settings
+from tests.fork_server import run_module
 
 from runworker.commands import COMMANDS
 from runworker.workers import environment_of
@@ -20,15 +20,8 @@ HIDDEN = "hunter2"
 
 def celery(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """`celery -A runworker.app` in a folder without .env, with these variables and no other setting of ours."""
-    return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "runworker.app", *arguments],
-        cwd=folder,
-        env=without_settings() | variables,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    environment = without_settings() | variables
+    return run_module("celery", "-A", "runworker.app", *arguments, folder=folder, environment=environment, seconds=180)
 
 
 def told(crew: Crew, folder: Path, *arguments: str) -> str:

@@ -53,6 +53,7 @@ def test_workers_take_messages_until_they_are_stopped(
     assert "ready" in (tmp_path / "workers.log").read_text("utf-8")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_killed_worker_is_replaced(workers: WorkerProcesses) -> None:
     workers.start(2)
     first, second = workers.running
@@ -65,6 +66,7 @@ def test_a_killed_worker_is_replaced(workers: WorkerProcesses) -> None:
     assert len({worker.name for worker in (killed, *workers.running)}) == 3
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_dies_is_noticed(workers: WorkerProcesses) -> None:
     workers.start(2)
     dying = workers.running[1]
@@ -74,6 +76,7 @@ def test_a_worker_that_dies_is_noticed(workers: WorkerProcesses) -> None:
     assert dying.exit_code == -signal.SIGKILL
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_does_not_stop_is_killed(workers: WorkerProcesses) -> None:
     workers.start()
     (stubborn,) = workers.running

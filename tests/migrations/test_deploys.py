@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from alembic import command
 from sqlalchemy import make_url
+from tests.environment import without_settings
+from tests.servers import conninfo
 
 from runworker import migrations
 from runworker.errors import ConfigurationError, RunworkerError, Unavailable
@@ -18,17 +20,11 @@ PROJECT = Path(__file__).parents[2]
 NOBODY_LISTENS = "postgresql://owner:a%25b@127.0.0.1:1/nothing"
 
 
-def _conninfo(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def _alembic(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    names = ("RUNWORKER_DATABASE_URL", "RUNWORKER_MIGRATION_URL")
-    inherited = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "alembic", *arguments],
         cwd=PROJECT,
-        env=inherited | environment,
+        env=without_settings() | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -49,7 +45,7 @@ def test_two_deploys_at_once(empty_database_url: str) -> None:
 def test_a_deploy_waits_for_another_only_so_long(empty_database_url: str) -> None:
     config = migrations.alembic_config(empty_database_url)
     config.attributes["wait_for_other_migration"] = "50ms"
-    with psycopg.connect(_conninfo(empty_database_url)) as other:
+    with psycopg.connect(conninfo(empty_database_url)) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [int.from_bytes(b"runworkr")])
 
         with pytest.raises(Exception, match="Another migration of this database is still running after 50ms") as raised:
@@ -64,7 +60,7 @@ def test_a_locked_table_stops_its_revision_alone(empty_database_url: str, monkey
     config = migrations.alembic_config(empty_database_url)
     config.attributes["lock_timeout"] = "50ms"
     monkeypatch.setattr(migrations, "alembic_config", lambda _url: config)
-    with psycopg.connect(_conninfo(empty_database_url)) as other:
+    with psycopg.connect(conninfo(empty_database_url)) as other:
         other.execute("LOCK TABLE production_runs IN ACCESS SHARE MODE")
 
         with pytest.raises(Unavailable, match="A table stayed locked by another session for 50ms"):
@@ -77,7 +73,7 @@ def test_password_may_hold_anything(empty_database_url: str) -> None:
     password = "50% of a/p@ss:word%s%(x)s"  # noqa: S105 - made for this test
     name = f"runworker_test_{os.getpid()}_odd"
     url = make_url(empty_database_url)
-    with psycopg.connect(_conninfo(empty_database_url), autocommit=True) as administrator:
+    with psycopg.connect(conninfo(empty_database_url), autocommit=True) as administrator:
         administrator.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         try:
             administrator.execute(f'ALTER DATABASE "{url.database}" OWNER TO {name}')

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from tests.servers import conninfo
 
 from runworker import migrations
 
@@ -57,8 +57,7 @@ STILL_POSSIBLE = (
 
 
 def _run(url: str, statement: str) -> list[Any]:
-    conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(conninfo) as connection:
+    with psycopg.connect(conninfo(url)) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 

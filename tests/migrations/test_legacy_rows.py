@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from tests.servers import conninfo
 
 from runworker import migrations
 from runworker.errors import ConfigurationError
@@ -39,8 +39,7 @@ class Legacy:
         self.run(LEGACY.read_text())
 
     def run(self, statements: str) -> list[Any]:
-        conninfo = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(conninfo) as connection:
+        with psycopg.connect(conninfo(self.url)) as connection:
             cursor = connection.execute(statements)
             return cursor.fetchall() if cursor.description else []
 

@@ -2,7 +2,8 @@
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url, pool
+from sqlalchemy import create_engine, pool
+from tests.servers import conninfo
 
 from runworker import migrations
 from runworker.models import Base
@@ -53,12 +54,8 @@ GUARDS_AND_RIGHTS = """
 """
 
 
-def _conninfo(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def _catalogue(url: str, query: str = CATALOGUE) -> set[tuple[str, ...]]:
-    with psycopg.connect(_conninfo(url)) as connection:
+    with psycopg.connect(conninfo(url)) as connection:
         return {line for line in connection.execute(query) if line[1] != "alembic_version"}
 
 
@@ -92,7 +89,7 @@ def test_check_is_clean_at_head(database_url: str) -> None:
     ],
 )
 def test_check_sees_drift(database_url: str, drift: str) -> None:
-    with psycopg.connect(_conninfo(database_url)) as connection:
+    with psycopg.connect(conninfo(database_url)) as connection:
         connection.execute(drift)
 
     assert len(migrations.check(database_url)) == 1
@@ -109,7 +106,7 @@ def test_up_down_and_up_again_on_an_empty_database(empty_database_url: str) -> N
 
     assert down == before == set()
     assert _catalogue(empty_database_url) == up
-    with psycopg.connect(_conninfo(empty_database_url)) as connection:
+    with psycopg.connect(conninfo(empty_database_url)) as connection:
         functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
         assert connection.execute(functions).fetchall() != []
         connection.rollback()

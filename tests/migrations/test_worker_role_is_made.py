@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import URL, make_url
+from tests.clusters import copy_of
+from tests.servers import conninfo
 
 from runworker import migrations
-from runworker.embedded import start_postgres, temporary_directory
+from runworker.embedded import start_postgres
 from runworker.embedded.postgres import SUPERUSER, database_url
 
 WORK = "SET ROLE runworker_worker; UPDATE lots SET step_index = 1; SELECT FROM audit_events"
@@ -26,8 +29,7 @@ class Cluster:
         return url.render_as_string(hide_password=False)
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        url = self.administrator.set(drivername="postgresql", database=database)
-        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        with psycopg.connect(conninfo(self.administrator.set(database=database)), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
@@ -36,8 +38,8 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[URL]:
-    with temporary_directory() as directory:
+def own_server(first_cluster: Path) -> Iterator[URL]:
+    with copy_of(first_cluster) as directory:
         server = start_postgres(directory, durable=False)
         try:
             yield make_url(database_url(directory, SUPERUSER, server.port))

@@ -18,6 +18,7 @@ OWN_NAMES = {field.name for field in dataclasses.fields(Verdict)} - {"state"}
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda some: st.lists(some) | st.dictionaries(st.text(), some),
+    max_leaves=5,  # making a hundred takes as long as all that is done to them
 )
 VERDICTS = st.builds(
     Verdict,

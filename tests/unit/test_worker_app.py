@@ -10,6 +10,7 @@ import pytest
 from celery import current_app
 from celery.app.defaults import DEFAULTS
 from pydantic import SecretStr
+from tests.environment import without_settings
 
 from runworker.commands import COMMANDS
 from runworker.config import Settings
@@ -126,7 +127,7 @@ def test_a_forked_process_has_an_engine_of_its_own(app: WorkerApp) -> None:
 
 def ran_with_wrong_settings(script: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", script]
-    wrong = {**os.environ, "RUNWORKER_BROKER_URL": "nonsense", "RUNWORKER_COLOUR": "red"}
+    wrong = without_settings() | {"RUNWORKER_BROKER_URL": "nonsense", "RUNWORKER_COLOUR": "red"}
     return subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=180, check=False)
 
 

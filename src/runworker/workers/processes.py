@@ -156,18 +156,9 @@ class WorkerProcesses:
         self._started += 1
         name = f"{self._name}{self._started}@{socket.gethostname()}"
         told, telling = os.pipe()
-        arguments = [str(os.getpid()), str(telling), "--hostname", name, *self._options]
         try:
             with self._output() as output:
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-                    [sys.executable, "-m", "runworker.workers.child", *arguments],
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=(telling,),
-                    process_group=0,
-                )
+                process = self._begin(("--hostname", name, *self._options), telling, output)
         except BaseException:
             os.close(told)
             raise
@@ -176,6 +167,17 @@ class WorkerProcesses:
         worker = WorkerProcess(name, process, told)
         self._running.append(worker)
         return worker
+
+    def _begin(self, options: Sequence[str], telling: int, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            [sys.executable, "-m", "runworker.workers.child", str(os.getpid()), str(telling), *options],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(telling,),
+            process_group=0,
+        )
 
     def _output(self) -> AbstractContextManager[IO[bytes] | int]:
         # Never our stdout, which is for results: Celery prints a banner there.
