@@ -23,12 +23,12 @@ demo: ## production runs on servers of its own
 	bash .ci/run demo
 
 fmt: ## put source into shape
-	uv run ruff check --fix
-	uv run ruff format
+	./uv run ruff check --fix
+	./uv run ruff format
 
 lock: ## newest releases that pyproject.toml allows, into requirements.lock
-	uv lock --upgrade
-	uv export --locked --no-dev --all-extras --no-emit-project --quiet --format requirements.txt --output-file requirements.lock
+	./uv lock --upgrade
+	./uv export --locked --no-dev --all-extras --no-emit-project --quiet --format requirements.txt --output-file requirements.lock
 
 secrets: ## random passwords for docker compose, into secrets/
 	sh docker/make-secrets.sh

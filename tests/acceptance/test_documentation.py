@@ -58,10 +58,10 @@ def test_shell_examples_of_the_readme(plant: Plant, broker_url: str, tmp_path: P
     """In their order, but for those that bring servers of their own."""
     command_line = CommandLine(tmp_path, database_url=plant.url, broker_url=broker_url)
     lines = [
-        line.removeprefix("$ uv run runworker ")
+        line.removeprefix("$ ./uv run runworker ")
         for block in blocks((ROOT / "README.md").read_text(), "console")
         for line in block.splitlines()
-        if line.startswith("$ uv run runworker ")
+        if line.startswith("$ ./uv run runworker ")
     ]
     tried = [line.split() for line in lines if line.split()[0] not in ("demo", "up")]
     assert tried

@@ -89,7 +89,7 @@ def test_decisions_are_short() -> None:
 
 def test_commands_that_are_named_exist() -> None:
     for page in PAGES:
-        for words in re.findall(r"(?:`|\$ )(?:uv run )?runworker ([^`\n]+)", page.read_text()):
+        for words in re.findall(r"(?:`|\$ )(?:(?:\./)?uv run )?runworker ([^`\n]+)", page.read_text()):
             command: Any = get_command(app)
             for word in words.split():
                 if word.startswith("--"):
