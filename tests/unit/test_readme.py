@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import tomllib
 
+from packaging.specifiers import SpecifierSet
 from tests.days import state_of
 from tests.unit.documents import ROOT, blocks, rows, section
 
@@ -23,6 +25,15 @@ def test_first_two_commands_come_early() -> None:
     assert commands[:2] == [FIRST, SECOND]
     assert lines.index(f"$ {SECOND}") < 25
     assert len(lines) <= 130
+
+
+def test_pythons_are_those_that_are_admitted() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    classified = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    admitted = SpecifierSet(project["requires-python"])
+
+    assert classified == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in admitted]
+    assert f"Python {classified[0]} to {classified[-1]}" in README
 
 
 def test_guarantees_stand_first() -> None:
