@@ -24,12 +24,12 @@ from runworker.workers import WorkerProcesses
 from runworker.workers.child import main
 
 _FORKS: Final = get_context("forkserver")
+# Not runworker.workers.child: the names stand in the server's command line, by which tests tell workers from others.
 _FORKS.set_forkserver_preload(
     [
         "pytest",  # which a process forked from a run of `pytest` would import as its `__main__`
         "runworker.app",
         "runworker.cli",
-        "runworker.workers.child",
         "runworker.tasks.consumer",
         "runworker.tasks.strategy",
         "runworker.transport.transports",
