@@ -10,7 +10,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from urllib.parse import urlsplit
 
 import psycopg
@@ -23,6 +23,9 @@ from runworker.embedded import EmbeddedServers, ServerUrls, temporary_directory
 
 WORKER_GROUP = "runworker_worker"
 """The group role that the migrations create and that holds the worker's rights."""
+
+READY_TEMPLATE = "RUNWORKER_TEST_TEMPLATE"
+"""Names a template database that is there already, for many test runs on the same servers."""
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +44,16 @@ def servers() -> Iterator[ServerUrls]:
 
 @pytest.fixture(scope="session")
 def template_database(servers: ServerUrls) -> Iterator[str]:
-    """Name of a database migrated to head, which nobody may connect to: the mould of `database_url`."""
+    """Name of the mould of `database_url`."""
+    with (
+        nullcontext(os.environ[READY_TEMPLATE]) if READY_TEMPLATE in os.environ else migrated_template(servers) as name
+    ):
+        yield name
+
+
+@contextmanager
+def migrated_template(servers: ServerUrls) -> Iterator[str]:
+    """Name of a database migrated to head, which nobody may connect to."""
     from runworker.migrations import upgrade  # noqa: PLC0415 - tests of the servers alone do without migrations
 
     with fresh_database(servers) as url:
