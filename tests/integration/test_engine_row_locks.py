@@ -125,10 +125,12 @@ def test_a_run_that_somebody_holds(plant: Plant, engine: Engine, beside: Callabl
     assert (verdict.code, verdict.state["run_status"]) == (Code.RUN_ILLEGAL_MOVE, "HOLD")
 
 
-def test_a_lot_that_somebody_holds(life: Life, beside: Callable[..., Verdict]) -> None:
-    hold = "UPDATE lots SET status = 'HOLD', status_reason = 'the outsider' WHERE id = %s"
-    verdict = beside(life.advance(2), hold, life.lots["mell"])
-    assert (verdict.code, len(verdict.state["lots"])) == (Code.QC_PENDING, 1)
+def test_a_lot_that_somebody_rejects(plant: Plant, engine: Engine, beside: Callable[..., Verdict]) -> None:
+    life = Life(plant)
+    engine.apply([life.start(), life.advance(1), life.register("mell")])
+    reject = "UPDATE lots SET status = 'REJECTED', status_reason = 'the outsider' WHERE id = %s"
+    verdict = beside(life.decide("mell"), reject, life.lots["mell"])
+    assert (verdict.code, verdict.state["lot_status"]) == (Code.LOT_ILLEGAL_MOVE, "REJECTED")
 
 
 def test_a_version_that_somebody_withdraws(plant: Plant, beside: Callable[..., Verdict]) -> None:

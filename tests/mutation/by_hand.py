@@ -38,36 +38,39 @@ def mutants() -> list[Mutant]:
     return [Mutant(**fields) for fields in listed]
 
 
-def failures(mutant: Mutant, environment: Mapping[str, str]) -> dict[str, str]:
-    """What the tests say that fail on a copy of the source with this mutant in it, by test."""
-    (module,) = mutant.places()
+def failures(tests: Sequence[str], environment: Mapping[str, str], mutant: Mutant | None = None) -> dict[str, str]:
+    """What those tests say that fail on a copy of the source, by test. mutant: which is in the copy."""
     with TemporaryDirectory() as directory:
         for name in ("src", "alembic"):
             shutil.copytree(ROOT / name, Path(directory, name), ignore=shutil.ignore_patterns("__pycache__"))
-        copy = Path(directory, module.relative_to(ROOT))
-        copy.write_text(copy.read_text().replace(mutant.text, mutant.becomes))
+        if mutant is not None:
+            (module,) = mutant.places()
+            copy = Path(directory, module.relative_to(ROOT))
+            copy.write_text(copy.read_text().replace(mutant.text, mutant.becomes))
         ran = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n0", "-q", "--tb=line", "-rfE", "-pno:cacheprovider", *mutant.tests],
+            [sys.executable, "-m", "pytest", "-n0", "-q", "--tb=line", "-rfE", "-pno:cacheprovider", *tests],
             cwd=ROOT,
             env=environment | {"PYTHONPATH": f"{directory}/src", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"},
             capture_output=True,
             text=True,
             check=False,
         )
-    return dict(reversed(_FAILED.findall(ran.stdout)))
+    failed = dict(reversed(_FAILED.findall(ran.stdout)))
+    assert (ran.returncode == 0) == (not failed), ran.stdout + ran.stderr
+    return failed
 
 
 def main() -> int:
     """Try those whose description holds a word that was given, or all. Returns how many survive."""
     words = sys.argv[1:] or [""]
+    asked = [mutant for mutant in mutants() if any(word in mutant.what for word in words)]
     survivors = 0
     with shared_servers() as environment:
-        for mutant in mutants():
-            if not any(word in mutant.what for word in words):
-                continue
-            failed = failures(mutant, environment)
-            survives = set(mutant.tests) - failed.keys()
-            survivors += bool(survives)
+        assert not (failed := failures(sorted({test for each in asked for test in each.tests}), environment)), failed
+        for mutant in asked:
+            failed = failures(mutant.tests, environment, mutant)
+            survives = not failed.keys() >= set(mutant.tests)
+            survivors += survives
             print(f"{'SURVIVES' if survives else 'killed  '}  {mutant.what}", flush=True)  # noqa: T201 - a program's output
             for test in mutant.tests:
                 print(f"          {test.rpartition('::')[2]}: {failed.get(test, 'passed')}", flush=True)  # noqa: T201
