@@ -1,4 +1,4 @@
-"""`python -m tests.mutation.packages`: mutmut over the packages that judge, write and carry, each with tests of its own.
+"""`python -m tests.mutation.packages`: mutmut over the packages that judge, write and carry, each with some tests.
 
 Each has a folder of its own under build/mutation, in which mutmut keeps what it has found: a run that was stopped goes
 on where it was, and what has changed since is tried again.
@@ -26,6 +26,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = {
         "tests/unit/test_lot_quality.py",
         "tests/unit/test_lot_refusals.py",
         "tests/unit/test_rollback_and_archive.py",
+        "tests/unit/test_run_refusals.py",
     ),
     "engine": (
         "tests/unit/test_arrays.py",
