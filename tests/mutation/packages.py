@@ -71,8 +71,6 @@ only_mutate =
     src/runworker/{package}/*
 also_copy =
     alembic
-    docs
-    README.md
 pytest_add_cli_args =
     -n0
     -pno:cacheprovider
@@ -86,7 +84,7 @@ def folder_of(package: str) -> Path:
     """Where mutmut works on a package: links to what it copies, and its configuration."""
     folder = ROOT / "build" / "mutation" / package
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "tests", "alembic", "docs", "README.md", "pyproject.toml"):
+    for name in ("src", "tests", "alembic", "pyproject.toml"):
         link = folder / name
         if not link.is_symlink():
             link.symlink_to(ROOT / name)
@@ -115,14 +113,43 @@ def report(package: str) -> str:
     )
 
 
+def mutmut(package: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run mutmut in a package's folder; what it prints goes where ours goes."""
+    program = Path(sys.executable).with_name("mutmut")
+    subprocess.run([str(program), *arguments], cwd=folder_of(package), env=environment, check=False)
+
+
+def sample(package: str, every: int) -> list[str]:
+    """Those of each so many mutants that were not tried yet, alike for every run and spread over all modules."""
+    return [
+        name
+        for number, (name, status) in enumerate(sorted(results(package).items()))
+        if number % every == 0 and status == "not checked"
+    ]
+
+
 def main() -> None:
-    """Go on with the packages that were given, or with all of them."""
+    """Go on with the packages that were given, or with all of them.
+
+    `every=10`: with each tenth mutant only, once all of them have been made. `show`: print survivors instead.
+    """
     asked = [name for name in sys.argv[1:] if name in TESTS] or list(TESTS)
+    every = next((int(word.removeprefix("every=")) for word in sys.argv if word.startswith("every=")), 1)
+    if "show" in sys.argv:
+        for package in asked:
+            for name, status in results(package).items():
+                if status in ("survived", "no tests"):
+                    mutmut(package, "show", name)
+        return
     with shared_servers() as environment:
         for package in asked:
-            shutil.rmtree(folder_of(package) / "mutants" / "tests", ignore_errors=True)  # those of now
-            command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", "1"]
-            subprocess.run(command, cwd=folder_of(package), env=environment, check=False)
+            shutil.rmtree(folder_of(package) / "mutants" / "tests", ignore_errors=True)  # what was a test once
+            if every > 1 and not results(package):
+                mutmut(
+                    package, "run", "--max-children", "1", f"runworker.{package}.*__mutmut_1", environment=environment
+                )
+            names = sample(package, every) if every > 1 else ()
+            mutmut(package, "run", "--max-children", "1", *names, environment=environment)
     for package in asked:
         print(report(package))  # noqa: T201 - a program's output
 
