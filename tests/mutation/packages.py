@@ -27,6 +27,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = {
         "tests/unit/test_lot_refusals.py",
         "tests/unit/test_rollback_and_archive.py",
         "tests/unit/test_run_refusals.py",
+        "tests/unit/test_taking_material.py",
     ),
     "engine": (
         "tests/unit/test_arrays.py",

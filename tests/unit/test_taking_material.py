@@ -2,14 +2,14 @@
 
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.plant import REASON
 from tests.unit.lots import CHILD, LOT, RUN, applied, command, facts, lot, run
 
 from runworker.commands import Command
-from runworker.errors import Rejected
+from runworker.errors import NotYet, Rejected
 from runworker.handlers import handle
 from runworker.handlers.facts import Facts, Link
 
@@ -43,6 +43,18 @@ REFUSED: dict[str, tuple[Command, Facts, str, str, dict[str, Any]]] = {
     "into a rejected lot": (
         command("consume_lot"), facts(run(), lot(), lot("REJECTED", "DEB", **CHILD_LOT)),
         "LOT_ILLEGAL_MOVE", f"lot {CHILD} is REJECTED and takes no more material", {},
+    ),
+    "of a lot that waits for quality control": (
+        command("consume_lot"), facts(run(), lot("QUARANTINE"), lot("QUARANTINE", "DEB", **CHILD_LOT)),
+        "PARENT_NOT_RELEASED", f"parent {LOT} is QUARANTINE; only RELEASED lots are used", {"lot_status": "QUARANTINE"},
+    ),
+    "a type that the step does not make": (
+        command("register_lot", step_index=5), facts(run(step=5)),
+        "LOT_TYPE_NOT_ALLOWED", "step 5 makes SKW15 or SKW30, not RAW", {},
+    ),
+    "a lot of a step that makes none": (
+        command("register_lot", step_index=6), facts(run(step=6)),
+        "LOT_TYPE_NOT_ALLOWED", "step 6 makes no lots, not RAW", {},
     ),
     "of an archived run": (
         command("resolve_hold"), facts(run("ARCHIVED"), lot("HOLD")),
@@ -83,3 +95,27 @@ def test_no_more_than_twenty_lots_are_named_and_those_without_a_code_by_their_id
     with pytest.raises(Rejected, match=f"{many} live lots") as refusal:
         handle(command("rollback_step", to_step_index=1), facts(run(step=2), *ahead))
     assert refusal.value.facts == {"lots": [str(id_) for id_ in ids[:20]]}
+
+
+WAITING: dict[str, tuple[Command, Facts, str, dict[str, Any], UUID]] = {
+    "no lot": (command("finish_lot"), facts(), f"lot {LOT} does not exist yet", {"lot_id": str(LOT)}, LOT),
+    "a step ahead": (
+        command("register_lot", step_index=2, lot_type="DEB"), facts(run(step=1)),
+        f"run {RUN} is at step 1 and has to reach step 2 first", {"run_id": str(RUN), "current_step_index": 2}, RUN,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "known", "message", "waits_for", "wakes_on"), WAITING.values(), ids=WAITING)
+def test_a_wait_says_for_what(
+    asked: Command, known: Facts, message: str, waits_for: dict[str, Any], wakes_on: UUID
+) -> None:
+    with pytest.raises(NotYet) as wait:
+        handle(asked, known)
+    assert (wait.value.message, wait.value.waiting_for, wait.value.wakes_on) == (message, waits_for, (wakes_on,))
+
+
+@pytest.mark.parametrize(("run_code", "site"), [("RUN-20260201-BUDA-0001", "BUDA"), (None, "DEBR")])
+def test_a_lot_is_at_the_site_of_its_run(run_code: str | None, site: str) -> None:
+    known = facts(run(run_code=run_code), site="DEBR")
+    assert applied(command("register_lot"), known).lots[0].new_at_site == site
