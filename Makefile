@@ -1,5 +1,5 @@
 # The commands themselves stand in .ci/run, so that what passes here passes there.
-.PHONY: help check test lint types layers demo fmt lock secrets
+.PHONY: help check test lint types layers demo mutation fmt lock secrets
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ layers: ## import-linter
 
 demo: ## production runs on servers of its own
 	bash .ci/run demo
+
+mutation: ## mutants, by hand and by mutmut, against the tests: takes hours, goes on where it was
+	uv run --group mutation python -m tests.mutation.by_hand
+	uv run --group mutation python -m tests.mutation.packages
 
 fmt: ## put source into shape
 	./uv run ruff check --fix

@@ -86,6 +86,10 @@ class Plant:
         defaults = {name: field.default for name, field in Settings.model_fields.items()}
         return Settings(_env_file=None, **(defaults | {"database_url": self.url} | settings))
 
+    def is_engines(self, connection: Connection) -> bool:
+        """Whether a connection is one on which an engine applies commands."""
+        return any(connection.engine is engine.database for engine in self._engines)
+
     def close(self) -> None:
         """Close all connections."""
         self._threads.shutdown()
@@ -104,6 +108,11 @@ class Plant:
         """A transaction of somebody else, as the owner; commits at the end of the block."""
         with self._database.begin() as connection:
             yield connection
+
+    def set_default(self, name: str, value: str) -> None:
+        """Set a parameter of PostgreSQL for all who connect to this database from now on."""
+        with self._database.begin() as connection:
+            connection.execute(text(f"ALTER DATABASE {connection.engine.url.database} SET {name} = {value}"))
 
     def in_background(self, work: Callable[[], Any]) -> Future[Any]:
         """Begin `work` in a thread; `result()` waits for what it gives or raises."""
@@ -130,9 +139,14 @@ class Plant:
         self.sql("INSERT INTO users (id, email, role) VALUES (:id, :email, :role)", id=user, email=str(user), role=role)
         return user
 
-    def version(self, graph: Graph | Sequence[int] = STEPS, status: str = FlowVersionStatus.PUBLISHED) -> UUID:
+    def version(
+        self,
+        graph: Graph | Sequence[int] = STEPS,
+        status: str = FlowVersionStatus.PUBLISHED,
+        version_id: UUID | None = None,
+    ) -> UUID:
         """A new flow with one version: of this graph, or of a row of steps with these indices."""
-        flow, version = uuid4(), uuid4()
+        flow, version = uuid4(), version_id or uuid4()
         self.sql('INSERT INTO flow_definitions (id, name) VALUES (:id, \'{"en": "Flow"}\')', id=flow)
         self.sql(
             "INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_schema)"

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
@@ -24,6 +24,9 @@ from runworker.embedded import EmbeddedServers, ServerUrls, temporary_directory
 
 WORKER_GROUP = "runworker_worker"
 """The group role that the migrations create and that holds the worker's rights."""
+
+READY_TEMPLATE = "RUNWORKER_TEST_TEMPLATE"
+"""Names a template database that is there already, for many test runs on the same servers."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,16 @@ def administered(urls: ServerUrls, *, durable: bool) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def template_database(servers: Servers) -> Iterator[str]:
-    """Name of a database migrated to head, which nobody may connect to: the mould of `database_url`."""
+    """Name of the mould of `database_url`."""
+    with (
+        nullcontext(os.environ[READY_TEMPLATE]) if READY_TEMPLATE in os.environ else migrated_template(servers) as name
+    ):
+        yield name
+
+
+@contextmanager
+def migrated_template(servers: Servers) -> Iterator[str]:
+    """Name of a database migrated to head, which nobody may connect to."""
     from runworker.migrations import upgrade  # noqa: PLC0415 - tests of the servers alone do without migrations
 
     with fresh_database(servers) as url:

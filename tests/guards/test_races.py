@@ -72,9 +72,13 @@ def connect(database_url: str) -> Iterator[Connect]:
 
 
 def _begin(
-    worker: ThreadPoolExecutor, waiting: psycopg.Connection, statement: str, watcher: psycopg.Connection
+    worker: ThreadPoolExecutor,
+    waiting: psycopg.Connection,
+    statement: str,
+    watcher: psycopg.Connection,
+    holder: psycopg.Connection,
 ) -> Future[None]:
-    """Start `statement` in another thread and return once PostgreSQL reports that it waits for a lock."""
+    """Start `statement` in another thread and return once PostgreSQL reports that it waits for the holder."""
 
     def run() -> None:
         with waiting:
@@ -83,7 +87,7 @@ def _begin(
     future = worker.submit(run)
     while not future.done():
         (blocked,) = watcher.execute(
-            "SELECT cardinality(pg_blocking_pids(%s)) > 0", [waiting.info.backend_pid]
+            "SELECT %s = ANY(pg_blocking_pids(%s))", [holder.info.backend_pid, waiting.info.backend_pid]
         ).fetchone()
         watcher.rollback()
         if blocked:
@@ -132,7 +136,7 @@ def test_second_waits_for_the_first_and_sees_what_it_did(
     one, other, watcher = connect(), connect(), connect()
     one.execute(first)
     with ThreadPoolExecutor(1) as worker:
-        future = _begin(worker, other, second, watcher)
+        future = _begin(worker, other, second, watcher, one)
         assert not future.done(), "it did not wait"
         one.commit()
         if refused_by is None:

@@ -34,6 +34,7 @@ def prefix(plant: Plant) -> str:
     return str(plant.sql("SELECT to_char(now() AT TIME ZONE 'UTC', '\"RAW-\"YYYYMMDD\"-MAIN-\"')")[0][0])
 
 
+@pytest.mark.usefixtures("first_try")
 def test_four_workers_give_no_code_twice(plant: Plant, life: Life) -> None:
     works = []
     for _ in range(4):

@@ -16,6 +16,8 @@ from runworker.engine import Engine
 ROUNDS = 25
 WAITS = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
 
+pytestmark = pytest.mark.usefixtures("first_try")
+
 
 @pytest.fixture
 def engines(plant: Plant) -> list[Engine]:

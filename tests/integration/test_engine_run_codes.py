@@ -47,6 +47,7 @@ def test_a_busy_day_grows_a_digit(plant: Plant, engine: Engine) -> None:
     assert all(FORM.match(code) for code in codes(plant))
 
 
+@pytest.mark.usefixtures("first_try")
 def test_four_workers_give_no_number_twice(plant: Plant) -> None:
     engines = [plant.engine() for _ in range(4)]
     works = []

@@ -230,6 +230,18 @@ def test_a_message_that_needs_no_acknowledgement_is_not_entered_as_unacked(chann
     assert (redis.llen(QUEUE), redis.hlen("unacked")) == (0, 0)
 
 
+def test_a_single_look_without_acknowledgement_notes_nothing(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound())
+    assert channel.basic_get(QUEUE, no_ack=True)
+    assert (redis.llen(QUEUE), redis.hlen("unacked"), redis.zcard("unacked_index")) == (0, 0, 0)
+
+
+def test_what_is_put_back_by_its_consumer_comes_after_all_others(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound({"number": 1}), sound({"number": 2}))
+    channel.basic_get(QUEUE).requeue()
+    assert [channel.basic_get(QUEUE).headers["number"] for _ in range(2)] == [2, 1]
+
+
 def test_every_key_has_the_prefix(open_channel: Open, redis: Redis) -> None:
     channel = open_channel(global_keyprefix="plant:")
     redis.lpush(f"plant:{QUEUE}", sound(), b"rubbish", sound(), sound())

@@ -39,6 +39,7 @@ def test_a_new_run_has_what_the_command_says() -> None:
 def test_a_new_run_has_defaults() -> None:
     began = handle(command("start_run", issued_by=USERS[UserRole.OPERATOR]), facts(default_site_code="DEBR")).run
     assert (began.site_code, began.operator_id) == ("DEBR", USERS[UserRole.OPERATOR])
+    assert began.steps[0].operator_id == USERS[UserRole.OPERATOR]
 
 
 def test_an_idle_run_keeps_its_operator_and_code() -> None:

@@ -1,6 +1,7 @@
 """Quality decisions on lots, the end of a hold, and the end of a lot."""
 
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from tests.plant import REASON
@@ -46,6 +47,12 @@ def test_a_ccp_over_its_limit_forces_hold_whatever_was_decided(step: int, measur
     assert dict(outcome.state) == {"ccp_violation": True}
     assert outcome.qc_record is not None
     assert (outcome.qc_record.decision, outcome.qc_record.temperature_c) == (decision, over)
+
+
+def test_a_ccp_over_its_limit_needs_no_notes_of_whoever_passed_it() -> None:
+    asked = command("record_qc_decision", temperature_c="4.1")
+    (held,) = applied(asked, facts(run(), lot("QUARANTINE"))).lots
+    assert held.status_reason == "CCP: 4.1 °C is above the limit of 4.0 °C of step 1; decided PASS"
 
 
 @pytest.mark.parametrize("step", CCP_LIMITS)
@@ -168,7 +175,11 @@ def test_a_lot_is_finished_after_its_children(state: LotStatus) -> None:
     assert said(command("finish_lot"), known) == ("FINISHED" if closed else Code.CHILDREN_NOT_FINISHED)
 
 
-def test_a_refused_finish_names_the_open_children() -> None:
-    with pytest.raises(Rejected) as refusal:
-        handle(command("finish_lot"), facts(run(), lot("CONSUMED", children=frozenset({CHILD})), lot(id=CHILD)))
-    assert refusal.value.facts == {"children": [str(CHILD)]}
+@pytest.mark.parametrize("many", [1, 20, 21])
+def test_a_refused_finish_names_the_open_children_and_no_more_than_twenty(many: int) -> None:
+    opened, closed = sorted(uuid4() for _ in range(many)), uuid4()
+    children = [*(lot(id=child) for child in opened), lot("FINISHED", id=closed)]
+    parent = lot("CONSUMED", children=frozenset({*opened, closed}))
+    with pytest.raises(Rejected, match=f"has {many} child lots") as refusal:
+        handle(command("finish_lot"), facts(run(), parent, *children))
+    assert refusal.value.facts == {"children": [str(child) for child in opened[:20]]}

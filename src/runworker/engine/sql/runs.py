@@ -24,8 +24,11 @@ _STEP_FIELDS: Final = list(StepFact._fields)
 """Columns that are facts, in the order of the facts' fields."""
 
 _LOAD_RUNS = (
-    select(*(_runs.c[name] for name in _RUN_FIELDS)).where(_runs.c.id == _ids).order_by(_runs.c.id).with_for_update()
-)
+    select(*(_runs.c[name] for name in _RUN_FIELDS))
+    .where(_runs.c.id == _ids)
+    .order_by(_runs.c.id)
+    .with_for_update()
+)  # fmt: skip
 
 # A row for each run, with an array for each field of a step: to read eleven rows would take twice the time. NullType:
 # SQLAlchemy would look at each element.
