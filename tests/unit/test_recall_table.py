@@ -8,9 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from runworker.records import recall_csv
-from runworker.records.recall_page import COLUMNS
 
+from runworker.batch_records import recall_csv
+from runworker.batch_records.recall_page import COLUMNS
 from runworker.states import LotStatus, LotType
 from runworker.tracing import Containing, Recall
 from runworker.tracing.genealogy import Genealogy, TracedLot

@@ -10,7 +10,7 @@ from tests.unit.runs import OTHER_VERSION, RUN, STRANGER, USERS, VERSION, VERSIO
 from runworker.commands import Command
 from runworker.errors import NotYet, Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Run
+from runworker.handlers.facts import Facts, RunFact
 from runworker.states import FlowVersionStatus, UserRole
 
 OPERATOR = USERS[UserRole.OPERATOR]
@@ -118,7 +118,7 @@ def test_a_refusal_says_what_was_wrong(
     assert (refusal.value.code, refusal.value.message, refusal.value.facts) == (code, message, told)
 
 
-WAITING: dict[str, tuple[Command, list[Run], str, dict[str, Any]]] = {
+WAITING: dict[str, tuple[Command, list[RunFact], str, dict[str, Any]]] = {
     "no run": (command("hold_run"), [], f"run {RUN} does not exist yet", {}),
     "a run not begun": (
         command("advance_step"), [run("IDLE")], f"run {RUN} has not been started yet", {"run_status": "RUNNING"},
@@ -135,11 +135,11 @@ WAITING: dict[str, tuple[Command, list[Run], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("asked", "runs", "message", "waits_for"), WAITING.values(), ids=WAITING)
-def test_a_wait_says_for_what(asked: Command, runs: list[Run], message: str, waits_for: dict[str, Any]) -> None:
+def test_a_wait_says_for_what(asked: Command, runs: list[RunFact], message: str, waits_for: dict[str, Any]) -> None:
     with pytest.raises(NotYet) as wait:
         handle(asked, facts(*runs))
     assert (wait.value.message, wait.value.waiting_for) == (message, {"run_id": str(RUN)} | waits_for)
-    assert wait.value.wakes_on == (RUN,)
+    assert wait.value.blocked_on == (RUN,)
 
 
 def test_a_version_that_nobody_has_counted_runs_of_is_not_in_use() -> None:

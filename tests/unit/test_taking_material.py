@@ -11,14 +11,14 @@ from tests.unit.lots import CHILD, LOT, RUN, applied, command, facts, lot, run
 from runworker.commands import Command
 from runworker.errors import NotYet, Rejected
 from runworker.handlers import handle
-from runworker.handlers.facts import Facts, Link
+from runworker.handlers.facts import Facts, LinkFact
 
 CHILD_LOT: dict[str, Any] = {"id": CHILD, "step": 2}
 
 
 def test_what_is_taken_is_linked_to_what_it_went_into() -> None:
     outcome = applied(command("consume_lot"), facts(run(), lot(), lot("QUARANTINE", "DEB", **CHILD_LOT)))
-    assert outcome.links == (Link(LOT, CHILD, Decimal(40), RUN),)
+    assert outcome.links == (LinkFact(LOT, CHILD, Decimal(40), RUN),)
     assert [(each.id, each.taken_kg, each.children) for each in outcome.lots] == [(LOT, 40, frozenset({CHILD}))]
 
 
@@ -108,11 +108,11 @@ WAITING: dict[str, tuple[Command, Facts, str, dict[str, Any], UUID]] = {
 
 @pytest.mark.parametrize(("asked", "known", "message", "waits_for", "wakes_on"), WAITING.values(), ids=WAITING)
 def test_a_wait_says_for_what(
-    asked: Command, known: Facts, message: str, waits_for: dict[str, Any], wakes_on: UUID
+    asked: Command, known: Facts, message: str, waits_for: dict[str, Any], blocked_on: UUID
 ) -> None:
     with pytest.raises(NotYet) as wait:
         handle(asked, known)
-    assert (wait.value.message, wait.value.waiting_for, wait.value.wakes_on) == (message, waits_for, (wakes_on,))
+    assert (wait.value.message, wait.value.waiting_for, wait.value.blocked_on) == (message, waits_for, (blocked_on,))
 
 
 @pytest.mark.parametrize(("run_code", "site"), [("RUN-20260201-BUDA-0001", "BUDA"), (None, "DEBR")])
