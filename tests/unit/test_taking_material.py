@@ -106,7 +106,7 @@ WAITING: dict[str, tuple[Command, Facts, str, dict[str, Any], UUID]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("asked", "known", "message", "waits_for", "wakes_on"), WAITING.values(), ids=WAITING)
+@pytest.mark.parametrize(("asked", "known", "message", "waits_for", "blocked_on"), WAITING.values(), ids=WAITING)
 def test_a_wait_says_for_what(
     asked: Command, known: Facts, message: str, waits_for: dict[str, Any], blocked_on: UUID
 ) -> None:
