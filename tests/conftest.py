@@ -41,12 +41,14 @@ __all__ = [
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many processes share the tests: one a core, but none for a single file, as it stays in one.
+    """How many processes share the tests: two more than cores, but none for a single file, as it stays in one.
+
+    Many tests wait for what a server does: a shutdown, a restart, a lease that lapses.
 
     No more than leave each three of an external broker's fifteen databases.
     """
     one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
-    return 0 if one_file else min(os.cpu_count() or 1, 5)
+    return 0 if one_file else min((os.cpu_count() or 1) + 2, 5)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

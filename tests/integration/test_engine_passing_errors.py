@@ -1,7 +1,7 @@
 """PostgreSQL goes away, is busy or loses an answer: the work is done again, and takes effect once."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,9 +11,12 @@ from structlog.testing import capture_logs
 from tests.plant import Plant
 from tests.proxy import Proxy
 
+from runworker.codes import Code
 from runworker.engine import Engine
+from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import Unavailable
 from runworker.states import CommandStatus
+from runworker.upkeep import sweep
 
 APPLIED = CommandStatus.APPLIED
 LOCK = text("SELECT 1 FROM production_runs WHERE id = :id FOR UPDATE")
@@ -111,14 +114,21 @@ def test_a_busy_database_is_given_up_on(plant: Plant, engine: Engine, run: UUID)
     assert {verdict.status for verdict in engine.apply(batch)} == {APPLIED}
 
 
-@pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "judge_again"])
+@pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "judge_again", "keep"])
 def test_an_unreachable_database_is_given_up_on_in_time(plant: Plant, door: str) -> None:
+    letter = NewDeadLetter(raw_body=b"x", code=Code.MALFORMED_MESSAGE, error="not JSON")
+    doors: dict[str, Callable[[Engine], object]] = {
+        "apply": lambda engine: engine.apply([plant.command("start_run")]),
+        "verdicts": lambda engine: engine.verdicts([uuid4()]),
+        "sweep": sweep,
+        "judge_again": lambda engine: engine.judge_again([uuid4()]),
+        "keep": lambda engine: engine.keep(letter),
+    }
     nowhere = make_url(plant.url).set(port=1, password="hidden").render_as_string(hide_password=False)  # noqa: S106 - not a real one
     engine = plant.engine(database_url=nowhere, retry_seconds=1)
-    asked = {"apply": [plant.command("start_run")], "verdicts": [uuid4()], "judge_again": [uuid4()]}
     began = time.monotonic()
     with pytest.raises(Unavailable) as error:
-        getattr(engine, door)(*([asked[door]] if door in asked else []))
+        doors[door](engine)
     assert time.monotonic() - began < 10
     assert "hidden" not in str(error.value)
 

@@ -99,7 +99,7 @@ def test_a_sweep_while_a_message_comes(plant: Plant, engines: list[Engine], queu
         command = life.pop(queued)
         fields = command.payload | {"idempotency_key": command.idempotency_key}
         plant.queue(command.name, **fields)
-        race(engines[0].sweep, partial(engines[1].apply, life))
+        race(partial(sweep, engines[0]), partial(engines[1].apply, life))
         assert plant.run(run)[:2] == ("RUNNING", 1)
 
 
