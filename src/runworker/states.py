@@ -125,10 +125,10 @@ OPEN_LOTS: Final = frozenset({LotStatus.CREATED, LotStatus.QUARANTINE, LotStatus
 USED_UP_LOTS: Final = frozenset({LotStatus.CONSUMED, LotStatus.FINISHED})
 """The lot went into others, or left the plant."""
 
-CLOSED_LOTS: Final = frozenset({LotStatus.FINISHED, LotStatus.REJECTED})
+FINAL_LOTS: Final = frozenset({LotStatus.FINISHED, LotStatus.REJECTED})
 """The lot makes no further move."""
 
-NO_CHILD_LOTS: Final = USED_UP_LOTS | {LotStatus.REJECTED}
+CLOSED_LOTS: Final = USED_UP_LOTS | {LotStatus.REJECTED}
 """The lot takes in no further material."""
 
 STOPPABLE_LOTS: Final = frozenset({LotStatus.QUARANTINE, LotStatus.RELEASED})

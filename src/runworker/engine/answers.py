@@ -81,10 +81,10 @@ class Answers:
         about: dict[str, Any] = {"command": pending.name, "idempotency_key": pending.key}
         if isinstance(command, Command):
             about |= {"run_id": command.target_run, "lot_id": command.target_lot}
-        match pending.answer:
+        match pending.judgement:
             case Outcome() as outcome:
                 about["run_id"] = about.get("run_id") or (outcome.lots[0].run_id if outcome.lots else None)
-                return Verdict(CommandStatus.APPLIED, **about, state={**_became(outcome, codes), **outcome.state})
+                return Verdict(CommandStatus.APPLIED, **about, state={**_state_after(outcome, codes), **outcome.state})
             case Rejected() | InvalidMessage() as refusal:
                 about |= {"code": refusal.code, "message": refusal.message}
                 return Verdict(CommandStatus.REJECTED, **about, state=refusal.facts)
@@ -98,7 +98,9 @@ class Answers:
                 raise AssertionError("every command has been judged")
 
     def _ledger_write(self, pending: PendingCommand, deliveries: int) -> LedgerWrite:
-        blocked_on = pending.answer.blocked_on if isinstance(pending.answer, NotYet) and not pending.expired else ()
+        blocked_on = (
+            pending.judgement.blocked_on if isinstance(pending.judgement, NotYet) and not pending.expired else ()
+        )
         return LedgerWrite(
             key=pending.key,
             command=pending.command if isinstance(pending.command, Command) else None,
@@ -116,8 +118,8 @@ class Answers:
         return row.task_id is None and row.idempotency_key in self._request.task_ids
 
 
-def _became(outcome: Outcome, codes: Mapping[UUID, str]) -> dict[str, Any]:
-    """The state that an applied command's verdict tells: of its run, its lot and its flow version."""
+def _state_after(outcome: Outcome, codes: Mapping[UUID, str]) -> dict[str, Any]:
+    """The state that an applied command's verdict tells: of its run or else its first lot, and of its version."""
     state: dict[str, Any] = {}
     if (run := outcome.run) is not None:
         state |= {

@@ -33,7 +33,7 @@ class BatchRequest:
     """Commands to be processed in one transaction.
 
     commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again.
-    refused: rejections known from an attempt that the database refused. release: whether commands that waited for
+    refused: rejections known from an attempt that the database refused. wake: whether commands that waited for
     these are judged too. expire: whether overdue commands give up.
     """
 
@@ -41,7 +41,7 @@ class BatchRequest:
     task_ids: Mapping[UUID, str] = field(default_factory=dict)
     stored: Collection[UUID] = ()
     refused: Mapping[UUID, Rejected] = field(default_factory=dict)
-    release: bool = True
+    wake: bool = True
     expire: bool = False
 
 
@@ -50,7 +50,7 @@ class BatchResult:
     """Verdicts of a batch, and the ids that it changed.
 
     verdicts: one for each of the request's commands. late: verdicts by task id of commands decided now whose own
-    message was answered WAITING before. changed_ids: of commands decided and of entities changed; `release=False`
+    message was answered WAITING before. changed_ids: of commands decided and of entities changed; `wake=False`
     leaves the commands that wait for them unjudged.
     """
 
@@ -59,7 +59,7 @@ class BatchResult:
     changed_ids: set[UUID]
 
 
-Answer = Outcome | Rejected | InvalidMessage | NotYet
+Judgement = Outcome | Rejected | InvalidMessage | NotYet
 _FINAL: Final = (Outcome, Rejected, InvalidMessage)
 
 
@@ -67,15 +67,15 @@ _FINAL: Final = (Outcome, Rejected, InvalidMessage)
 class PendingCommand:
     """One command on its way through a batch.
 
-    command: as read, or why it cannot be. row: its ledger row, where it was known before. undecided: keys of `after`
-    that are still open. answer: what the judge said last. expired: the answer is NotYet, and time is up.
+    command: as read, or why it cannot be. row: its ledger row, where it was known before. awaited_keys: those of
+    `after` that are not decided yet. judgement: the judge's last one. expired: it is NotYet, and time is up.
     """
 
     key: UUID
     command: Command | InvalidMessage
     row: LedgerRow | None
-    undecided: tuple[UUID, ...]
-    answer: Answer | None = None
+    awaited_keys: tuple[UUID, ...]
+    judgement: Judgement | None = None
     expired: bool = False
 
     @classmethod
@@ -93,15 +93,15 @@ class PendingCommand:
         except InvalidMessage as error:
             command = error
         if row.waiting_for is not None:
-            undecided = tuple(map(UUID, row.waiting_for.get("after", ())))
+            awaited_keys = tuple(map(UUID, row.waiting_for.get("after", ())))
         else:
-            undecided = command.after if isinstance(command, Command) else ()
-        return cls(row.idempotency_key, command, row, undecided)
+            awaited_keys = command.after if isinstance(command, Command) else ()
+        return cls(row.idempotency_key, command, row, awaited_keys)
 
     @property
     def is_decided(self) -> bool:
-        """Whether the answer is final."""
-        return self.expired or isinstance(self.answer, _FINAL)
+        """Whether the judgement is final."""
+        return self.expired or isinstance(self.judgement, _FINAL)
 
     @property
     def name(self) -> str | None:

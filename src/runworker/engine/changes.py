@@ -1,7 +1,7 @@
 """Changes that commands make to the facts, written set-wise.
 
 A batch may change one run several times (start, advance, advance). Every change is written, so that every move passes
-the database's guards and leaves its audit event; changes that do not build on each other share a statement. So the
+the database's guards and leaves its audit event; changes of different entities share a statement. So the
 number of statements grows with the longest chain of changes that build on each other and not with the batch.
 """
 
@@ -90,9 +90,9 @@ def write_changes(connection: Connection, changes: Iterable[Change], codes: Mapp
 
 
 def _waves(changes: Iterable[Change]) -> list[list[Change]]:
-    """Put each change into the first wave after all that write or read its entities.
+    """Put each change into the first wave in which its guards see what they saw when it was judged.
 
-    A change that reads an entity is not put before the wave that writes it.
+    That is after the waves that write its entities or read them, and not before those that write what it reads.
     """
     waves: list[list[Change]] = []
     written_in: dict[UUID, int] = {}

@@ -1,4 +1,4 @@
-"""The engine's door: `Engine.apply`, the only writer of plant state.
+"""The engine's door: `Engine.apply` for commands that come, `Engine.judge_again` for those that the ledger has.
 
 Around the transaction of a batch it does three things: errors that pass are retried with backoff and jitter, a batch
 that the database refuses is split until the bad command stands alone, and verdicts that were decided late are told.
@@ -137,7 +137,7 @@ class Engine:
     def _apply_alone(self, command: Command, task_ids: Mapping[UUID, str]) -> Verdict:
         """Apply a command whose batch failed, first without those that wait for it: one of them may be the bad one."""
         try:
-            result = self._transact(BatchRequest([command], task_ids, release=False))
+            result = self._transact(BatchRequest([command], task_ids, wake=False))
         except Unavailable:
             raise
         except Exception as error:
@@ -154,7 +154,7 @@ class Engine:
                     message="runworker failed on this command; it is kept in dead_letters and can be replayed",
                 )
             refused = {command.idempotency_key: rejection}
-            result = self._transact(BatchRequest([command], task_ids, refused=refused, release=False))
+            result = self._transact(BatchRequest([command], task_ids, refused=refused, wake=False))
         self._judge_each(self._waiting_for(result.changed_ids))
         return result.verdicts[0]
 
@@ -166,12 +166,12 @@ class Engine:
 
     def _judge_alone(self, key: UUID, *, expire: bool) -> BatchResult:
         try:
-            return self._transact(BatchRequest(stored=[key], expire=expire, release=False))
+            return self._transact(BatchRequest(stored=[key], expire=expire, wake=False))
         except Unavailable:
             raise
         except Exception as error:
             rejection = as_rejection(error) or self._internal_error(error, {"stored": str(key)})
-            return self._transact(BatchRequest(stored=[key], refused={key: rejection}, release=False))
+            return self._transact(BatchRequest(stored=[key], refused={key: rejection}, wake=False))
 
     def _waiting_for(self, changed_ids: Collection[UUID]) -> list[UUID]:
         return self.keys(ledger.BLOCKED, changed_ids=Uuids(changed_ids)) if changed_ids else []

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from runworker.commands import Command, RegisterLot, StartRun
-from runworker.engine.batch import Answer, BatchRequest, PendingCommand, Resources
+from runworker.engine.batch import BatchRequest, Judgement, PendingCommand, Resources
 from runworker.engine.changes import Change
 from runworker.engine.snapshot import Snapshot
 from runworker.engine.sql.ledger import LedgerRow
@@ -51,37 +51,37 @@ class Judge:
             pending = queue.popleft()
             if pending.is_decided:
                 continue
-            pending.answer = self._answer(pending)
-            pending.expired = isinstance(pending.answer, NotYet) and self._is_overdue(pending)
-            if isinstance(pending.answer, NotYet) and not pending.expired:
-                for id_ in pending.answer.blocked_on:
+            pending.judgement = self._judge_one(pending)
+            pending.expired = isinstance(pending.judgement, NotYet) and self._is_overdue(pending)
+            if isinstance(pending.judgement, NotYet) and not pending.expired:
+                for id_ in pending.judgement.blocked_on:
                     self._waiting[id_][pending.key] = pending
             else:
                 queue.extend(self._wake(pending))
 
-    def _answer(self, pending: PendingCommand) -> Answer:
+    def _judge_one(self, pending: PendingCommand) -> Judgement:
         if isinstance(pending.command, InvalidMessage):
             return pending.command
         if pending.key in self._request.refused:
             return self._request.refused[pending.key]
-        pending.undecided = tuple(key for key in pending.undecided if not self._is_decided(key))
-        if pending.undecided:
-            return _after(pending.undecided, pending.command)
+        pending.awaited_keys = tuple(key for key in pending.awaited_keys if not self._is_decided(key))
+        if pending.awaited_keys:
+            return _after(pending.awaited_keys, pending.command)
         try:
             return handle(pending.command, self._snapshot.facts)
-        except (Rejected, NotYet) as answer:
-            return answer
+        except (Rejected, NotYet) as judgement:
+            return judgement
 
     def _wake(self, pending: PendingCommand) -> list[PendingCommand]:
         """Take in the changes of a decision. Returns the commands that waited for it."""
         self.changed_ids.add(pending.key)
         woken = list(self._waiting.pop(pending.key, {}).values())
-        if isinstance(pending.answer, Outcome):
+        if isinstance(pending.judgement, Outcome):
             change = Change(
-                pending.key, self._snapshot.before(pending.answer), pending.answer, pending.answer.changed_ids
+                pending.key, self._snapshot.before(pending.judgement), pending.judgement, pending.judgement.changed_ids
             )
             self.changes.append(change)
-            self._snapshot.take_in(pending.answer)
+            self._snapshot.take_in(pending.judgement)
             self.changed_ids |= change.ids
             # Commands put after this very command go before those that waited for an entity only.
             woken += [waiting for id_ in sorted(change.ids) for waiting in self._waiting.pop(id_, {}).values()]
@@ -98,7 +98,7 @@ class Judge:
         return self._request.expire and expires_at is not None and expires_at <= self._now
 
 
-def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:
+def _after(awaited_keys: tuple[UUID, ...], command: Command) -> NotYet:
     # A batch about the run or lot that this command will create has to meet this command's row, and to wait for the
     # batch that is judging it: otherwise neither would see the other.
     creates: tuple[UUID, ...] = ()
@@ -106,9 +106,9 @@ def _after(undecided: tuple[UUID, ...], command: Command) -> NotYet:
         creates = (command.target_run,)
     elif isinstance(command, RegisterLot):
         creates = (command.target_lot,)
-    keys = [str(key) for key in undecided]
+    keys = [str(key) for key in awaited_keys]
     return NotYet(
         f"{'command' if len(keys) == 1 else 'commands'} {', '.join(keys)} of `after` not decided yet",
         waiting_for={"after": keys},
-        blocked_on=undecided + creates,
+        blocked_on=awaited_keys + creates,
     )

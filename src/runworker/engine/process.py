@@ -1,8 +1,8 @@
-"""One batch in one transaction: lock, read the ledger, judge, write, answer.
+"""One batch in one transaction: lock, read the ledger, judge, take codes, write, answer.
 
-A command that comes before its turn is stored WAITING, and judged again in the transaction of the command it waited
-for. Nothing is missed between two batches that commit at the same moment: `engine.sql.locks` tells which locks are
-taken, in which order.
+A command that comes before its turn is stored WAITING. It is judged again in the transaction of the command it waited
+for, unless the request says not to wake it. Nothing is missed between two batches that commit at the same moment:
+`engine.sql.locks` tells which locks are taken, in which order.
 """
 
 from collections.abc import Container, Iterable
@@ -31,19 +31,19 @@ def process(connection: Connection, resources: Resources, request: BatchRequest)
     peeked = [PendingCommand.of_row(row).command for row in ledger.peek(connection, request.stored)]
     asked = [*request.commands, *(command for command in peeked if isinstance(command, Command))]
     after = {key for command in asked for key in command.after}
-    locked = {*first, *(id_ for command in asked for id_ in command.targets)}
+    covered = {*first, *(id_ for command in asked for id_ in command.targets)}
 
-    now = lock(connection, locked | after)
-    rows = ledger.read(connection, {*first, *after, *request.stored}, locked if request.release else ())
+    now = lock(connection, covered | after)
+    rows = ledger.read(connection, {*first, *after, *request.stored}, covered if request.wake else ())
     known = {row.idempotency_key: row for row in rows}
     new = [PendingCommand.of_delivery(command) for key, command in first.items() if key not in known]
     stored = [row for row in rows if _is_asked_for(row, request, first)]
 
     judge = Judge(connection, resources, request, now, known)
     judge.judge([*new, *_undecided(stored, judge)])
-    # Changes of released commands may let others go on, which the first read did not cover.
-    while request.release and (changed := judge.changed_ids - locked):
-        locked |= changed
+    # Changes of woken commands may wake others, which the first read did not cover.
+    while request.wake and (changed := judge.changed_ids - covered):
+        covered |= changed
         judge.judge(_undecided(ledger.read(connection, (), changed), judge))
 
     codes = take_codes(resources.counter_pool, code_requests(judge.changes), now.date())
@@ -66,8 +66,8 @@ def _is_asked_for(row: LedgerRow, request: BatchRequest, delivered: Container[UU
         return isinstance(queued, Command) and any(
             command.idempotency_key == key and command.fingerprint == queued.fingerprint for command in request.commands
         )
-    # Without release only the delivered commands are judged, and not those of `after` that were read with them.
-    return request.release or key in delivered
+    # Without waking, only the delivered commands are judged, and not those of `after` that were read with them.
+    return request.wake or key in delivered
 
 
 def _undecided(rows: Iterable[LedgerRow], judge: Judge) -> list[PendingCommand]:

@@ -25,9 +25,9 @@ from runworker.handlers.lot_codes import require_fitting_code
 from runworker.handlers.turns import operator_of, require_running, require_turn_for_step, started_run
 from runworker.states import (
     CLOSED_LOTS,
+    FINAL_LOTS,
     FINISHED_RUNS,
     LEGACY_LOT_TYPES,
-    NO_CHILD_LOTS,
     STOPPABLE_LOTS,
     Decision,
     LotStatus,
@@ -136,7 +136,7 @@ def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
             f"lot {child.id} belongs to run {run.id}, which is {run.status}: what its lots are made of is settled",
             run_status=str(run.status),
         )
-    if child.status in NO_CHILD_LOTS:
+    if child.status in CLOSED_LOTS:
         raise Rejected(Code.LOT_ILLEGAL_MOVE, f"lot {child.id} is {child.status} and takes no more material")
     if child.lot_type is LotType.RAW:
         raise Rejected(Code.RAW_LOT_HAS_PARENTS, f"lot {child.id} is RAW: it comes from a supplier and has no parents")
@@ -185,7 +185,7 @@ _SHORTEST_NOTES: Final = 10
 
 
 def _is_closed(lot: LotFact | None) -> bool:
-    return lot is not None and lot.status in CLOSED_LOTS
+    return lot is not None and lot.status in FINAL_LOTS
 
 
 def _existing(lot_id: UUID, facts: Facts) -> LotFact:

@@ -16,7 +16,7 @@ from uuid import UUID
 from runworker.simulation.database_state import DatabaseState, LinkRow
 from runworker.simulation.proof import Expectation
 from runworker.simulation.scenario import NOTHING, BuiltScenario
-from runworker.states import CLOSED_LOTS, USED_UP_LOTS, LotStatus, LotType
+from runworker.states import FINAL_LOTS, USED_UP_LOTS, LotStatus, LotType
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _taken_from(links: Iterable[LinkRow]) -> Mapping[UUID, Decimal]:
 def _whereabouts(lot_type: str | None, status: str) -> str:
     if status == LotStatus.REJECTED:
         return "rejected"
-    if lot_type == LotType.SHIP and status in CLOSED_LOTS:
+    if lot_type == LotType.SHIP and status in FINAL_LOTS:
         return "shipped"
     return "written off" if status in USED_UP_LOTS else "left"
 

@@ -22,7 +22,7 @@ from runworker.simulation.scenario import (
     PlannedLot,
     VersionPlan,
 )
-from runworker.states import CLOSED_LOTS, CommandStatus, Decision, LotStatus, LotType, RunStatus, UserRole
+from runworker.states import FINAL_LOTS, CommandStatus, Decision, LotStatus, LotType, RunStatus, UserRole
 
 AFTER_DECISION: Final = {
     Decision.PASS: LotStatus.RELEASED,
@@ -98,7 +98,7 @@ class RunBuilder:
         self.is_over = True
         for lot in self._lots():
             done = LotStatus.RELEASED if lot.lot_type is LotType.SHIP else LotStatus.CONSUMED
-            if lot.status is done and all(self.scenario.lots[child].status in CLOSED_LOTS for child in lot.children):
+            if lot.status is done and all(self.scenario.lots[child].status in FINAL_LOTS for child in lot.children):
                 lot.becomes(LotStatus.FINISHED, key)
             lot.follows = key
 

@@ -1,4 +1,4 @@
-"""Dead letters: messages that could not be read, kept with their raw body so that nothing is lost."""
+"""Dead letters: messages that cannot be read and commands that keep failing, kept with their raw body."""
 
 import hashlib
 import math

@@ -1,14 +1,15 @@
 """Locks of a batch, in the order in which it takes them, and why.
 
-1. Advisory locks on ids, sorted: keys, runs, lots and flows that may have no row yet. Of two batches that name the same
+1. Advisory locks on ids, sorted: keys, runs and lots that may have no row yet. Of two batches that name the same
    id one is wholly before the other, although neither finds a row to lock. `lock` takes them.
 2. Ledger rows, in the order of their keys (`ledger.read`).
 3. Runs, in the order of their ids (`runs.load_runs`).
 4. Lots, in the order of their ids (`lots.load_lots`).
 5. Flow versions, in the order of their ids (`versions.load_versions`), after an advisory lock on their flow.
 
-Each batch takes them in this order, and so no two batches wait for each other. PostgreSQL's guards lock runs before
-lots, too.
+Batches that take them in this order never deadlock. PostgreSQL's guards lock runs before lots, too. A batch leaves the
+order where a woken command wakes another: it reads further ledger rows after runs and lots. PostgreSQL ends a deadlock
+that comes of it, and the engine tries that batch again.
 """
 
 from collections.abc import Iterable

@@ -12,7 +12,7 @@ from runworker.errors import Rejected
 from runworker.handlers.facts import VersionFact
 from runworker.models import FlowVersion
 from runworker.plan import Plan, read_plan
-from runworker.states import FlowVersionStatus
+from runworker.states import UNCHANGING_VERSIONS, FlowVersionStatus
 
 _versions: Final[Table] = FlowVersion.metadata.tables["flow_versions"]
 _ids = any_of("ids")
@@ -67,7 +67,7 @@ class Plans:
             plan = read_plan(graph)
         except Rejected as rejection:
             plan = rejection
-        if status in (FlowVersionStatus.PUBLISHED, FlowVersionStatus.DEPRECATED):
+        if status in UNCHANGING_VERSIONS:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
             self._plans[version_id] = plan

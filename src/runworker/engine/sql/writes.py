@@ -15,10 +15,7 @@ FROM_STATUS: Final = "from_status"
 
 
 class TableWrite:
-    """A statement that writes rows of one table.
-
-    columns: what each row holds, in order: columns of the table, and FROM_STATUS.
-    """
+    """A statement that writes rows of one table: for each row a value for every column of `parameters`, in order."""
 
     def __init__(self, statement: Insert | Update, parameters: RowParameters) -> None:
         self._statement = statement
