@@ -60,7 +60,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = {
         "tests/integration/test_transport.py",
         "tests/integration/test_transport_leases.py",
         "tests/integration/test_transport_scripts.py",
-        "tests/integration/test_transport_taking.py",
+        "tests/integration/test_transport_fetching.py",
     ),
 }
 """By package. Nothing here starts a worker process: that would import the code as it is."""
@@ -97,7 +97,7 @@ def folder_of(package: str) -> Path:
 def results(package: str) -> dict[str, str]:
     """What became of each mutant, by its name."""
     found: dict[str, str] = {}
-    for kept in sorted((folder_of(package) / "mutants" / "src" / "runworker" / package).glob("*.meta")):
+    for kept in sorted((folder_of(package) / "mutants" / "src" / "runworker" / package).rglob("*.meta")):
         codes: dict[str, Any] = json.loads(kept.read_text())["exit_code_by_key"]
         found |= {name: status_by_exit_code[code] for name, code in codes.items()}
     return found

@@ -17,3 +17,9 @@ def test_its_text_stands_in_one_place(mutant: Mutant) -> None:
 def test_its_tests_are_there(test: str) -> None:
     module, _, name = test.partition("::")
     assert re.search(rf"^def {name}\(", (ROOT / module).read_text(), re.MULTILINE)
+
+
+def test_the_tests_that_mutmut_runs_are_there() -> None:
+    named = re.findall(r'"(tests/[\w/]+\.py)"', (ROOT / "tests/mutation/packages.py").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
