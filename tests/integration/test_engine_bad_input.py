@@ -151,6 +151,19 @@ def test_graph_that_is_no_object(plant: Plant, engine: Engine) -> None:
     assert told.code is Code.PLAN_INVALID
 
 
+def test_a_draft_that_is_redrawn_is_read_again(plant: Plant, engine: Engine) -> None:
+    version, sound = plant.version({"nodes": [], "edges": []}, status="DRAFT"), plant.version()
+    submitted = [plant.command("submit_flow_version", flow_version_id=version) for _ in range(2)]
+    assert engine.apply(submitted[:1])[0].code is Code.PLAN_INVALID
+    plant.sql(
+        "UPDATE flow_versions SET graph_schema = other.graph_schema"
+        " FROM flow_versions AS other WHERE flow_versions.id = :id AND other.id = :sound",
+        id=version,
+        sound=sound,
+    )
+    assert engine.apply(submitted[1:])[0].status is APPLIED
+
+
 def test_largest_bulk_of_everything_bad(plant: Plant, engine: Engine) -> None:
     """Five hundred at once, half of them refused for one reason or another."""
     versions = [plant.version(status=status) for status in ("DRAFT", "REVIEW", "DEPRECATED")]

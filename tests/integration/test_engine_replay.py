@@ -6,7 +6,7 @@ import pytest
 from tests.plant import Plant
 
 from runworker.codes import Code
-from runworker.commands import parse
+from runworker.commands import Command, parse
 from runworker.engine import Engine
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
@@ -98,7 +98,8 @@ def test_one_key_many_times_in_one_batch(plant: Plant, engine: Engine) -> None:
     assert plant.ledger(start.idempotency_key).deliveries == 3
 
 
-def reused(verdict: Verdict) -> bool:
+def reused(verdict: Verdict, command: Command) -> bool:
+    assert (verdict.command, verdict.idempotency_key) == (command.name, command.idempotency_key)
     return (verdict.status, verdict.code, verdict.replayed) == (REJECTED, Code.IDEMPOTENCY_KEY_REUSED, False)
 
 
@@ -115,7 +116,7 @@ def test_a_key_with_another_payload(plant: Plant, engine: Engine, first_status: 
         plant.command("hold_run", run_id=run, reason="quite another reason", idempotency_key=first.idempotency_key),
         plant.command("complete_run", run_id=run, idempotency_key=first.idempotency_key),
     ]
-    assert all(reused(each) for each in engine.apply(others))
+    assert all(reused(*each) for each in zip(engine.apply(others), others, strict=True))
     assert plant.ledger(first.idempotency_key) == before
     assert engine.apply([first]) == [verdict.as_replay()]
 
@@ -124,7 +125,7 @@ def test_a_key_with_another_payload_in_one_batch(plant: Plant, engine: Engine) -
     first, run = plant.command("start_run"), uuid4()
     other = plant.command("start_run", run_id=run, idempotency_key=first.idempotency_key)
     verdicts = engine.apply([first, other, first])
-    assert reused(verdicts[1])
+    assert reused(verdicts[1], other)
     assert (verdicts[0].status, verdicts[2]) == (APPLIED, verdicts[0].as_replay())
     assert plant.sql("SELECT id FROM production_runs") == [(first.target_run,)]
     assert plant.ledger(first.idempotency_key).deliveries == 2

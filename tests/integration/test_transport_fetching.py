@@ -223,6 +223,46 @@ def test_an_answer_that_is_on_its_way_goes_back(channel: Any, redis: Redis) -> N
     assert tags == [json.loads(item)["properties"]["delivery_tag"] for item in reversed(items)]
 
 
+def test_a_fetch_that_is_on_its_way_is_not_sent_again(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound())
+    found: list[Any] = []
+    with Consumer(channel, [Queue(QUEUE)], on_message=found.append):
+        for _ in range(2):  # ticks that pass before the server answers
+            channel.connection.cycle.on_poll_start()
+        channel.connection.client.drain_events(timeout=30)
+    assert redis.hkeys("unacked") == [found[0].delivery_tag.encode()]
+
+
+def test_an_answer_on_its_way_outlasts_the_end_of_another_connection(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound())
+    other = channel.async_pool.get_connection()
+    found: list[Any] = []
+    with Consumer(channel, [Queue(QUEUE)], on_message=found.append):
+        channel.connection.cycle.on_poll_start()
+        other.disconnect()
+        channel.connection.client.drain_events(timeout=30)
+    assert redis.hkeys("unacked") == [found[0].delivery_tag.encode()]
+
+
+def test_a_channel_closes_after_a_fetch_that_its_connection_did_not_outlast(channel: Any, redis: Redis) -> None:
+    Consumer(channel, [Queue(QUEUE)], on_message=pytest.fail).consume()
+    channel.connection.cycle.on_poll_start()
+    channel.client.connection.disconnect()
+    channel.close()
+    assert redis.zrange("unacked_leases", 0, -1, withscores=True)[0][1] == 0
+
+
+def test_where_nothing_is_acknowledged_the_consumers_own_error_is_seen(open_channel: Open, redis: Redis) -> None:
+    channel = open_channel(ack_emulation=False)
+    redis.lpush(QUEUE, sound(), sound())
+
+    def fail(message: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    with Consumer(channel, [Queue(QUEUE)], on_message=fail), pytest.raises(RuntimeError, match="on purpose"):
+        channel.connection.client.drain_events(timeout=30)
+
+
 def test_a_message_that_needs_no_acknowledgement_is_not_entered_as_unacked(channel: Any, redis: Redis) -> None:
     redis.lpush(QUEUE, sound(), sound())
     assert consumed(channel, 1, no_ack=True)

@@ -41,6 +41,18 @@ def test_unacked_messages_of_a_silent_holder_are_overdue(redis: Redis, lease: Le
     assert {redis.zscore(INDEX, tag) for tag in others} == {taken_at}
 
 
+def test_holders_that_went_together_are_all_told_of(redis: Redis, lease: Lease) -> None:
+    gone = {f"{number}@press.plant:0a": number for number in (1, 2, 3)}
+    for holder, messages in gone.items():
+        redis.zadd(INDEX, {f"{holder}.1.{each}": time() for each in range(messages)})
+    with capture_logs() as log:
+        redis.zadd(LEASES, dict.fromkeys(gone, time() - 60))
+        eventually(lambda: len(log) >= len(gone), "all of them taken for dead")
+    assert {each["holder"]: each["messages"] for each in log} == gone
+    lasts_until = redis.zscore(LEASES, lease.holder)
+    eventually(lambda: redis.zscore(LEASES, lease.holder) > lasts_until, "the lease prolonged after that")
+
+
 def test_a_lease_is_prolonged_until_its_end(redis: Redis, lease: Lease) -> None:
     now = time()
     lasts_until = redis.zscore(LEASES, lease.holder)
