@@ -93,14 +93,15 @@ class Engine:
             _log.info("batch.split", stored=len(keys), error=type(error).__name__)
             self._judge_each(keys, expire=expire)
 
-    def keys(self, found: Select[UUID], **given: Uuids) -> list[UUID]:
-        """Keys of ledger rows. found: a statement of `engine.sql.ledger`, and its parameters."""
+    def judge_found(self, found: Select[UUID], most: int) -> int:
+        """Judge stored commands once more, in one transaction: the first `most` that a statement finds.
 
-        def read() -> list[UUID]:
-            with self.database.begin() as connection:
-                return list(connection.execute(found, given).scalars())
-
-        return self._retried(read)
+        found: selects keys of ledger rows. Those whose time is up become EXPIRED. Returns how many were judged.
+        Raises Unavailable as `apply` does.
+        """
+        if keys := self._keys(found.limit(most)):
+            self.judge_again(keys, expire=True)
+        return len(keys)
 
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
@@ -174,7 +175,16 @@ class Engine:
             return self._transact(BatchRequest(stored=[key], refused={key: rejection}, wake=False))
 
     def _waiting_for(self, changed_ids: Collection[UUID]) -> list[UUID]:
-        return self.keys(ledger.BLOCKED, changed_ids=Uuids(changed_ids)) if changed_ids else []
+        return self._keys(ledger.BLOCKED, changed_ids=Uuids(changed_ids)) if changed_ids else []
+
+    def _keys(self, found: Select[UUID], **given: Uuids) -> list[UUID]:
+        """Keys of ledger rows. found: a statement of `engine.sql.ledger`, and its parameters."""
+
+        def read() -> list[UUID]:
+            with self.database.begin() as connection:
+                return list(connection.execute(found, given).scalars())
+
+        return self._retried(read)
 
     def _transact(self, request: BatchRequest) -> BatchResult:
         result = self._retried(lambda: self._attempt(request))

@@ -14,6 +14,4 @@ def expire_overdue(engine: Engine) -> int:
 
     Returns how many were judged. Raises Unavailable.
     """
-    if keys := engine.keys(OVERDUE.limit(CHUNK)):
-        engine.judge_again(keys, expire=True)
-    return len(keys)
+    return engine.judge_found(OVERDUE, CHUNK)

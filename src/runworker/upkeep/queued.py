@@ -11,6 +11,4 @@ CHUNK: Final = 100
 
 def take_queued(engine: Engine) -> int:
     """Judge the commands that have been QUEUED for longest. Returns how many. Raises Unavailable."""
-    if keys := engine.keys(QUEUED.limit(CHUNK)):
-        engine.judge_again(keys, expire=True)
-    return len(keys)
+    return engine.judge_found(QUEUED, CHUNK)
