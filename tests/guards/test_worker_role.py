@@ -45,6 +45,7 @@ REFUSED = [
     "UPDATE scenarios SET name = '{}'",
     "UPDATE alembic_version SET version_num = 'base'",
     "SELECT audit_lots_insert()",
+    "SELECT enqueue_command('hold_run', '{}')",
 ]
 
 ALLOWED = [

@@ -8,11 +8,11 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import Select
 from tenacity import (
     RetryCallState,
     RetryError,
@@ -27,7 +27,7 @@ from tenacity.retry import retry_base
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine.batch import BatchRequest, BatchResult, Resources
+from runworker.engine.batch import BatchRequest, BatchResult, Judged, Resources
 from runworker.engine.constraints import as_rejection, is_passing
 from runworker.engine.process import process
 from runworker.engine.sql import ledger
@@ -36,7 +36,6 @@ from runworker.engine.sql.connection import connect
 from runworker.engine.sql.dead_letters import NewDeadLetter, store
 from runworker.engine.sql.versions import Plans
 from runworker.errors import Rejected, Unavailable
-from runworker.models import CommandRecord
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -84,7 +83,10 @@ class Engine:
         return self._apply(list(commands), task_ids or {})
 
     def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> None:
-        """Judge stored commands once more; with `expire`, those whose time is up become EXPIRED."""
+        """Judge stored commands once more; with `expire`, those whose time is up become EXPIRED.
+
+        Waits for other batches at work on what they are about.
+        """
         try:
             self._transact(BatchRequest(stored=keys, expire=expire))
         except Unavailable:
@@ -93,15 +95,29 @@ class Engine:
             _log.info("batch.split", stored=len(keys), error=type(error).__name__)
             self._judge_each(keys, expire=expire)
 
-    def judge_found(self, found: Select[UUID], most: int) -> int:
+    def judge_found(self, found: Select[UUID, int], most: int, leave: Collection[UUID], **given: Any) -> Judged:
         """Judge stored commands once more, in one transaction: the first `most` that a statement finds.
 
-        found: selects keys of ledger rows. Those whose time is up become EXPIRED. Returns how many were judged.
-        Raises Unavailable as `apply` does.
+        found: QUEUED or OVERDUE of `engine.sql.ledger`, and its parameters. Those whose time is up become EXPIRED.
+        leave: keys to be left out. Those that another batch is at work on, or on what they are about, are left for it:
+        several workers share what there is. Raises Unavailable as `apply` does.
         """
-        if keys := self._keys(found.limit(most)):
-            self.judge_again(keys, expire=True)
-        return len(keys)
+
+        def read() -> list[UUID]:
+            with self.database.begin() as connection:
+                return ledger.find(connection, found, most, passed_over=Uuids(leave), **given)
+
+        keys = self._retried(read)
+        if not keys:
+            return Judged(0, set())
+        try:
+            left = self._transact(BatchRequest(stored=keys, expire=True, share=True)).left
+        except Unavailable:
+            raise
+        except Exception as error:
+            _log.info("batch.split", stored=len(keys), error=type(error).__name__)
+            left = self._judge_each(keys, expire=True)
+        return Judged(len(keys) - len(left), left)
 
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
@@ -113,13 +129,11 @@ class Engine:
 
     def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
         """Stored verdicts by key; keys that are unknown or not judged yet are absent."""
-        stored = select(CommandRecord.idempotency_key, CommandRecord.verdict).where(
-            CommandRecord.idempotency_key.in_(keys), CommandRecord.verdict.is_not(None)
-        )
 
         def read() -> dict[UUID, Verdict]:
             with self.database.begin() as connection:
-                return {key: Verdict.from_dict(verdict) for key, verdict in connection.execute(stored) if verdict}
+                rows = ledger.peek(connection, keys)
+            return {row.idempotency_key: row.told for row in rows if row.status is not CommandStatus.QUEUED}
 
         return self._retried(read)
 
@@ -159,11 +173,23 @@ class Engine:
         self._judge_each(self._waiting_for(result.changed_ids))
         return result.verdicts[0]
 
-    def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> None:
-        """Judge stored commands, and then those that waited for them, each in a transaction of its own."""
+    def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> set[UUID]:
+        """Judge stored commands, and then those that waited for them, each in a transaction of its own.
+
+        Returns the keys of those that could not even be refused: none of them keeps the others from being judged.
+        """
+        failed: set[UUID] = set()
         queue = deque(keys)
         while queue:
-            queue.extend(self._waiting_for(self._judge_alone(queue.popleft(), expire=expire).changed_ids))
+            key = queue.popleft()
+            try:
+                queue.extend(self._waiting_for(self._judge_alone(key, expire=expire).changed_ids))
+            except Unavailable:
+                raise
+            except Exception:
+                _log.exception("command.left", key=str(key))
+                failed.add(key)
+        return failed
 
     def _judge_alone(self, key: UUID, *, expire: bool) -> BatchResult:
         try:
