@@ -98,9 +98,7 @@ class Answers:
                 raise AssertionError("every command has been judged")
 
     def _ledger_write(self, pending: PendingCommand, deliveries: int) -> LedgerWrite:
-        blocked_on = (
-            pending.judgement.blocked_on if isinstance(pending.judgement, NotYet) and not pending.expired else ()
-        )
+        blocked_on = pending.blocked_on
         return LedgerWrite(
             key=pending.key,
             command=pending.command if isinstance(pending.command, Command) else None,
