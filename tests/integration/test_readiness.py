@@ -1,4 +1,4 @@
-"""What a worker finds wrong with its database before it takes anything. Each fault is made in a transaction of its own."""
+"""What a worker finds wrong with its database before it takes anything. Each fault has a transaction of its own."""
 
 from collections.abc import Iterator
 
