@@ -28,7 +28,7 @@ from runworker.codes import Code
 from runworker.commands import Command
 from runworker.config import Settings
 from runworker.engine.batch import BatchRequest, BatchResult, Resources
-from runworker.engine.constraints import as_rejection, is_passing
+from runworker.engine.constraints import as_rejection, is_passing, reason, sqlstate
 from runworker.engine.process import process
 from runworker.engine.sql import ledger
 from runworker.engine.sql.arrays import Uuids
@@ -209,7 +209,8 @@ class Engine:
             return attempts(work)
         except RetryError as error:
             cause = error.last_attempt.exception()
-            raise Unavailable(f"PostgreSQL did not do the work in {self._settings.retry_seconds} s: {cause}") from cause
+            said = reason(cause) if cause else "no reason given"
+            raise Unavailable(f"PostgreSQL did not do the work in {self._settings.retry_seconds} s: {said}") from cause
 
     def _attempt(self, request: BatchRequest) -> BatchResult:
         with self.database.begin() as connection:
@@ -245,5 +246,11 @@ def _log_verdict(verdict: Verdict) -> None:
 
 
 def _log_retry(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _log.warning("database.retry", attempt=state.attempt_number, error=type(error).__name__)
+    if error := state.outcome and state.outcome.exception():
+        _log.warning(
+            "database.retry",
+            attempt=state.attempt_number,
+            error=type(error).__name__,
+            sqlstate=sqlstate(error),
+            reason=reason(error),
+        )
