@@ -117,5 +117,6 @@ class Consumer(StockConsumer):
         message.ack_log_error(_log, self.connection_errors)
         if task_id and is_storable(task_id):
             command = task_name.removeprefix("runworker.") if task_name else None
-            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
+            facts = {"dead_letter": letter_id}
+            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason, state=facts)
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
