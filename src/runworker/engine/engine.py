@@ -145,7 +145,7 @@ class Engine:
             rejection = as_rejection(error)
             if rejection is None:
                 body = [[], {"idempotency_key": str(command.idempotency_key), **command.payload}, {}]
-                self._internal_error(error, body, command)
+                letter_id = self._keep_failed(error, body, command)
                 return Verdict(
                     CommandStatus.REJECTED,
                     command.name,
@@ -153,6 +153,7 @@ class Engine:
                     run_id=command.target_run,
                     code=Code.INTERNAL_ERROR,
                     message="runworker failed on this command; it is kept in dead_letters and can be replayed",
+                    state={"dead_letter": letter_id},
                 )
             refused = {command.idempotency_key: rejection}
             result = self._transact(BatchRequest([command], task_ids, refused=refused, wake=False))
@@ -171,7 +172,12 @@ class Engine:
         except Unavailable:
             raise
         except Exception as error:
-            rejection = as_rejection(error) or self._internal_error(error, {"stored": str(key)})
+            rejection = as_rejection(error)
+            if rejection is None:
+                self._keep_failed(error, {"stored": str(key)})
+                rejection = Rejected(
+                    Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters"
+                )
             return self._transact(BatchRequest(stored=[key], refused={key: rejection}, wake=False))
 
     def _waiting_for(self, changed_ids: Collection[UUID]) -> list[UUID]:
@@ -216,9 +222,9 @@ class Engine:
         with self.database.begin() as connection:
             return process(connection, self._resources, request)
 
-    def _internal_error(self, error: Exception, payload: object, command: Command | None = None) -> Rejected:
+    def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
-        self.keep(
+        return self.keep(
             NewDeadLetter(
                 raw_body=json.dumps(payload, sort_keys=True).encode(),
                 task_name=f"runworker.{command.name}" if command else None,
@@ -227,7 +233,6 @@ class Engine:
                 error=f"{type(error).__name__}: {error}",
             ),
         )
-        return Rejected(Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters")
 
 
 def _log_verdict(verdict: Verdict) -> None:

@@ -26,8 +26,8 @@ _log = structlog.get_logger(__name__)
 def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
     """Apply the commands of the messages. Returns the outcome of each; no message makes this raise.
 
-    While PostgreSQL or the result backend is away, all messages go back to the queue. The ledger answers those that
-    were committed before when they come again.
+    While PostgreSQL is away, all messages go back to the queue. Those whose results cannot be stored do not: they are
+    decided, and would come back as long as the result backend takes nothing.
     """
     app = current_app._get_current_object()
     try:
@@ -68,7 +68,7 @@ def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int
     everything = [command for commands in read.values() for command in commands]
     verdicts = iter(app.engine.apply(everything, result_ids))
     answers = {place: tasks[place].answer([next(verdicts) for _ in commands]) for place, commands in read.items()}
-    results.store(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
+    _tell(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
     _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
     return {place: (0, _shown(answer, tasks[place].resultrepr_maxsize), took) for place, answer in answers.items()}
@@ -79,6 +79,14 @@ def _read(task: Any, pooled: PooledRequest) -> list[Command]:
         return task.read(pooled.args, pooled.fields)
     except InvalidMessage:
         return []  # the task itself says what is wrong, and keeps the message
+
+
+def _tell(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
+    try:
+        results.store(app, answers)
+    except Unavailable as error:
+        # Committed is committed. Senders that are not told now ask for the stored verdict.
+        _log.error("verdict.untold", task_ids=[pooled.task_id for pooled, _ in answers], error=str(error))
 
 
 def _shown(answer: object, limit: int) -> str:

@@ -121,7 +121,7 @@ class Consumer(StockConsumer):
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)
         if task_id and is_storable(task_id):
-            self._answer(task_id, task_name, code, reason)
+            self._answer(task_id, task_name, letter_id, letter)
         message.ack_log_error(_log, self.connection_errors)
 
     def _kept(self, letter: NewDeadLetter) -> int:
@@ -135,10 +135,11 @@ class Consumer(StockConsumer):
             gate.fail(str(error))
             raise
 
-    def _answer(self, task_id: str, task_name: str | None, code: Code, reason: str) -> None:
+    def _answer(self, task_id: str, task_name: str | None, letter_id: int, letter: NewDeadLetter) -> None:
         """Tell the sender. What is kept is acknowledged whether or not the result store takes the answer."""
         command = task_name.removeprefix("runworker.") if task_name else None
-        verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
+        facts = {"dead_letter": letter_id}
+        verdict = Verdict(CommandStatus.REJECTED, command, None, code=letter.code, message=letter.error, state=facts)
         try:
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
         except Exception:

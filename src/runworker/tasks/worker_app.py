@@ -16,8 +16,8 @@ from runworker.config import Settings
 from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
+from runworker.tasks import results
 from runworker.tasks.gate import Gate, Servers
-from runworker.tasks.results import success
 from runworker.transport import reliable, require_tested_kombu
 from runworker.verdicts import Verdict
 
@@ -28,6 +28,7 @@ class WorkerApp(Celery):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._engine: Engine | None = None
+        self.loader.override_backends = results.BACKENDS
         self.add_defaults(lambda: celery_settings(self.settings))
         # A forked pool process must not talk over its parent's connections.
         os.register_at_fork(after_in_child=self._forget_engine)
@@ -51,11 +52,8 @@ class WorkerApp(Celery):
         return self._engine
 
     def _tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
-        backend = self.backend
-        for task_id, verdict in verdicts.items():
-            # Not `store_result`: to Celery a WAITING verdict is a success already, and a success stays as it is.
-            meta = success(task_id, verdict.as_dict(), self.now().isoformat())
-            backend.set(backend.get_key_for_task(task_id), backend.encode(meta), max_retries=1)
+        now = self.now().isoformat()
+        results.write(self.backend, [results.success(id_, each.as_dict(), now) for id_, each in verdicts.items()])
 
     def _forget_engine(self) -> None:
         self._engine = None
