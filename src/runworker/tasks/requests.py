@@ -1,5 +1,6 @@
 """Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
+import time
 from typing import Any, NamedTuple
 
 from billiard.einfo import ExceptionWithTraceback
@@ -7,8 +8,9 @@ from celery import signals
 from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
+from kombu.asynchronous import get_event_loop
 
-from runworker.errors import Unavailable
+from runworker.errors import Blocked
 
 
 class PooledRequest(NamedTuple):
@@ -40,23 +42,31 @@ class PooledRequest(NamedTuple):
 class Requeue(NamedTuple):
     """The outcome of a message that goes back to its queue, and why.
 
-    servers_failed: whether PostgreSQL or the result store failed, and would fail other messages as well.
+    servers_failed: whether PostgreSQL failed, and would fail other messages as well. pause_seconds: not before.
     """
 
     reason: str
     servers_failed: bool = False
+    pause_seconds: float = 0.0
+
+    @classmethod
+    def after(cls, error: Exception) -> "Requeue":
+        """For a message whose work this error ended."""
+        if isinstance(error, Blocked):
+            return cls(str(error), pause_seconds=error.pause_seconds)
+        return cls(str(error), servers_failed=True)
 
 
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
-def server_failure(failed: Any) -> str | None:
-    """Why PostgreSQL or the result store did not do a task's work, where it ended so. failed: its ExceptionInfo."""
+def requeue_of(failed: Any) -> Requeue | None:
+    """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
     error = failed.exception
     if isinstance(error, ExceptionWithTraceback):
         error = error.exc
-    return str(error.reason) if isinstance(error, Reject) and isinstance(error.reason, Unavailable) else None
+    return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
 
 
 class Request(StockRequest):
@@ -83,16 +93,29 @@ class Request(StockRequest):
         embed = self._payload[2]
         return PooledRequest(self.type, self.id, self.args, self.kwargs, self.request_dict, embed, self.ignore_result)
 
-    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. Where its servers did, the gate closes."""
-        if failure := server_failure(exc_info):
-            self._app.gate.fail(failure)
-        return super().on_failure(exc_info, *args, **options)
-
     def conclude(self, outcome: TaskResult) -> None:
         """Do what Celery does at the end of a task: acknowledge or give back, tell, forget."""
         if isinstance(outcome, Requeue):  # as for a task that raises Reject
             state.task_ready(self)
-            self.reject(requeue=True)
+            self._put_back(outcome)
         else:
             self.on_success(outcome)
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the gate."""
+        outcome = requeue_of(exc_info)
+        if outcome is None:
+            return super().on_failure(exc_info, *args, **options)
+        if outcome.servers_failed:
+            self._app.gate.fail(outcome.reason)
+        self.conclude(outcome)
+        return None
+
+    def _put_back(self, outcome: Requeue) -> None:
+        """Give the message back, after its pause: it is unacked until then, and lost with nobody."""
+        hub = get_event_loop()
+        if outcome.pause_seconds and hub is not None:
+            hub.call_later(outcome.pause_seconds, self.reject, True)
+            return
+        time.sleep(outcome.pause_seconds)  # pools of green threads: others go on meanwhile
+        self.reject(requeue=True)
