@@ -11,14 +11,14 @@ from uuid import UUID
 
 import structlog
 from billiard.einfo import ExceptionInfo
-from celery import current_app
+from celery import current_app, states
 from celery.app.trace import trace_task
 from celery.exceptions import Reject
 
 from runworker.commands import Command
 from runworker.errors import InvalidMessage, Unavailable
 from runworker.tasks import results
-from runworker.tasks.requests import PooledRequest, Requeue, TaskResult
+from runworker.tasks.requests import DROPPED, PooledRequest, Requeue, TaskResult
 
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ def _read(task: Any, pooled: PooledRequest) -> list[Command]:
 def _tell(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
     try:
         results.store(app, answers)
-    except Unavailable as error:
+    except Exception as error:  # of any kind: so strange an id
         # Committed is committed. Senders that are not told now ask for the stored verdict.
         _log.error("verdict.untold", task_ids=[pooled.task_id for pooled, _ in answers], error=str(error))
 
@@ -91,4 +91,21 @@ def _traced(app: Any, pooled: PooledRequest) -> TaskResult:
         )
     except Reject:
         return 1, ExceptionInfo(internal=True), 0.0
-    return (1, result, took) if info else (0, shown, took)
+    if info is None:
+        return 0, shown, took
+    return (1, result, took) if info.state == states.REJECTED else _plainly(app, pooled, result)
+
+
+def _plainly(app: Any, pooled: PooledRequest, failure: Any) -> TaskResult:
+    """The command alone, without what the envelope says, which Celery's tracer failed over. No command fails itself."""
+    _log.error("message.untraceable", task=pooled.name, task_id=pooled.task_id, error=str(failure))
+    task = app.tasks[pooled.name]
+    task.push_request(id=pooled.task_id, **{DROPPED: pooled.context.get(DROPPED)})
+    try:
+        answer = task.run(*pooled.args, **pooled.fields)
+    except Reject as error:
+        return Requeue(str(error.reason))
+    finally:
+        task.pop_request()
+    _tell(app, [(pooled, answer)])
+    return 0, _shown(answer, task.resultrepr_maxsize), 0.0
