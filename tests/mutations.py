@@ -71,6 +71,8 @@ def mutant(random: Random, fields: Fields) -> Mutant:
                 properties[random.choice(_PROPERTIES)] = _anything(random)
             case "field":
                 kwargs[random.choice([*fields, "self", "request", "commands"])] = _anything(random)
+    if isinstance(headers.get("id"), str):  # no two share one
+        headers["id"] += fields["idempotency_key"]
     kwargs = {name: value for name, value in kwargs.items() if value is not ABSENT}
     present = {name: value for name, value in embed.items() if value is not ABSENT}
     if random.random() < 0.1:

@@ -154,6 +154,7 @@ class Engine:
                     code=Code.INTERNAL_ERROR,
                     message="runworker failed on this command; it is kept in dead_letters and can be replayed",
                     state={"dead_letter": letter_id},
+                    payload_sha256=command.fingerprint.hex(),
                 )
             refused = {command.idempotency_key: rejection}
             result = self._transact(BatchRequest([command], task_ids, refused=refused, wake=False))

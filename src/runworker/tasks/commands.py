@@ -77,7 +77,15 @@ class RunworkerTask(Task):
             why = f"an operator took task id {self.request.id} back (control revoke); the message was not applied. "
             what_to_do = "If it is still wanted, send it under another task id, or as a new command"
             status, code = CommandStatus.REJECTED, Code.MESSAGE_REVOKED
-        return Verdict(status, name, key, command and command.target_run, code=code, message=why + what_to_do)
+        return Verdict(
+            status,
+            name,
+            key,
+            command.target_run if command else None,
+            code=code,
+            message=why + what_to_do,
+            payload_sha256=command.fingerprint.hex() if command else None,
+        )
 
     def refuse(self, error: InvalidMessage, name: object, fields: object, args: Sequence[Any] = ()) -> Verdict:
         """Keep an unreadable command in dead_letters, as a message's body. Returns the verdict for its sender."""
@@ -122,8 +130,8 @@ class BatchedTask(RunworkerTask):
             return self.app.engine.apply(commands, self.result_ids(self.request.id, commands)) if commands else []
         known = self.app.engine.verdicts([command.idempotency_key for command in commands])
         return [
-            known[command.idempotency_key].as_replay()
-            if command.idempotency_key in known
+            stored.as_replay()
+            if (stored := known.get(command.idempotency_key)) and stored.is_about(command.fingerprint)
             else self.drop(command.name, command)
             for command in commands
         ]
