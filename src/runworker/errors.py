@@ -17,6 +17,7 @@
     ├── NotSent                 the broker did not take a client's message (`runworker.client`)
     ├── CommandRejected         a verdict, where a client asked for an exception (`runworker.client`)
     └── NoVerdict               no verdict came in time (`runworker.client`)
+        └── Revoked             an operator ended the message at work (`runworker.client`)
 
 A test holds this tree against the classes. Codes of refusals: `runworker.codes`.
 """

@@ -214,6 +214,7 @@ class Engine:
             code=Code.INTERNAL_ERROR,
             message="runworker failed on this command; it is kept in dead_letters and can be replayed",
             state={"dead_letter": letter_id},
+            payload_sha256=command.fingerprint.hex(),
         )
 
     def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> set[UUID]:

@@ -18,7 +18,7 @@ from celery.exceptions import Reject
 from runworker.commands import Command
 from runworker.errors import Blocked, InvalidMessage, Unavailable
 from runworker.tasks import results
-from runworker.tasks.requests import PooledRequest, Requeue, TaskResult, requeue_of
+from runworker.tasks.requests import DROPPED, PooledRequest, Requeue, TaskResult, requeue_of
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ def _read(task: Any, pooled: PooledRequest) -> list[Command]:
 def _tell(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
     try:
         results.store(app, answers)
-    except Unavailable as error:
+    except Exception as error:  # of any kind: so strange an id
         # Committed is committed. Senders that are not told now ask for the stored verdict.
         _log.error("verdict.untold", task_ids=[pooled.task_id for pooled, _ in answers], error=str(error))
 
@@ -122,6 +122,21 @@ def _traced(app: Any, pooled: PooledRequest) -> TaskResult:
         )
     except Reject:
         return 1, ExceptionInfo(internal=True), 0.0
-    if info and (requeue := requeue_of(result)):
-        return requeue
-    return (1, result, took) if info else (0, shown, took)
+    if info is None:
+        return 0, shown, took
+    return requeue_of(result) or _plainly(app, pooled, result)
+
+
+def _plainly(app: Any, pooled: PooledRequest, failure: Any) -> TaskResult:
+    """The command alone, without what the envelope says, which Celery's tracer failed over. No command fails itself."""
+    _log.error("message.untraceable", task=pooled.name, task_id=pooled.task_id, error=str(failure))
+    task = app.tasks[pooled.name]
+    task.push_request(id=pooled.task_id, **{DROPPED: pooled.context.get(DROPPED)})
+    try:
+        answer = task.run(*pooled.args, **pooled.fields)
+    except Reject as error:
+        return error.reason if isinstance(error.reason, Requeue) else Requeue(str(error.reason))
+    finally:
+        task.pop_request()
+    _tell(app, [(pooled, answer)])
+    return 0, _shown(answer, task.resultrepr_maxsize), 0.0

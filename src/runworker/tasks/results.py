@@ -105,6 +105,18 @@ class _Weighing(RedisBackend):
             _log.error("verdict.untold", task_ids=[task_id], error=str(error))
         return result
 
+    def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, **options: Any) -> None:
+        """Store that a task was ended. `control revoke` ends none yet: the worker that drops the message tells."""
+        if request is not None:
+            super().mark_as_revoked(task_id, reason, request=request, **options)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **options: Any) -> None:
+        """Count a part of a chord. A chord that is none is no failure of the command, which is decided."""
+        try:
+            super().on_chord_part_return(request, state, result, **options)
+        except Exception:
+            _log.exception("follow_up.failed", task_id=request.id, what="chord")
+
 
 class RedisResults(_Weighing):
     """Celery's backend for `redis://` and `rediss://`, but what it stores goes through the script as well."""
@@ -126,6 +138,6 @@ def _run(backend: Any, keys: Sequence[Any], arguments: Sequence[Any]) -> None:
 
 
 def _meta(pooled: PooledRequest, answer: Any, now: str) -> Mapping[str, Any]:
-    group, parent = pooled.context.get("group"), pooled.context.get("parent_id")
-    of_canvas = {name: value for name, value in (("group_id", group), ("parent_id", parent)) if value}
+    asked = (("group_id", pooled.context.get("group")), ("parent_id", pooled.context.get("parent_id")))
+    of_canvas = {name: value for name, value in asked if value and isinstance(value, str)}
     return success(pooled.task_id, answer, now, **of_canvas)
