@@ -4,8 +4,10 @@ Stock Celery logs such a message and drops it, or ends over it. Here it goes to 
 PostgreSQL is away it goes back to its queue.
 """
 
+import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -24,8 +26,8 @@ from runworker.verdicts import Verdict
 _log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS: Final = 2.0
-"""Pause before a worker connects again to a broker that takes connections and refuses commands: one that is a replica,
-or cannot save. Celery itself would try five times a second."""
+"""Pause before a worker connects again to a broker that is away, or takes connections and refuses commands, as a
+replica does or a server that cannot save. Celery itself would try five times a second, or each half minute."""
 
 
 class Consumer(StockConsumer):
@@ -41,26 +43,37 @@ class Consumer(StockConsumer):
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)
+        self._failed_at = -math.inf
         app.gate.on_close = self._give_back_soon
 
     def _give_back_soon(self) -> None:
         if self.batches is not None:
             self.call_soon(self.batches.give_back)
 
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however often it takes. Celery itself would pause longer each time, half a minute in the end."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=_PAUSE_SECONDS, interval_max=_PAUSE_SECONDS
+        )
+        return super().ensure_connected(conn)
+
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Pause where the broker answered, and refused."""
+        """Pause where this is not the first error in a row."""
         super().on_connection_error_before_connected(exc)
-        self._pause_if_refused(exc)
+        self._pause(exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Let go of the connection, and pause where the broker answered, and refused."""
+        """Let go of the connection, and pause where the broker refused or this is not the first error in a row."""
         super().on_connection_error_after_connected(exc)
-        self._pause_if_refused(exc)
+        self._pause(exc)
 
-    def _pause_if_refused(self, error: Exception) -> None:
-        if isinstance(error, self.channel_errors) and not isinstance(error, self.connection_errors):
+    def _pause(self, error: Exception) -> None:
+        refused = isinstance(error, self.channel_errors) and not isinstance(error, self.connection_errors)
+        if refused:
             _log.warning("broker.refuses", error=str(error), pause_seconds=_PAUSE_SECONDS)
+        if refused or time.monotonic() - self._failed_at < 2 * _PAUSE_SECONDS:
             time.sleep(_PAUSE_SECONDS)
+        self._failed_at = time.monotonic()
 
     def on_close(self) -> None:
         """Forget requests that no pool process has begun: the connection is lost, and they are delivered again."""
