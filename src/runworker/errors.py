@@ -9,7 +9,7 @@
     ├── NotYet                  a command comes before its turn; becomes a WAITING verdict
     ├── Unavailable             PostgreSQL is away or busy; the message stays in the broker
     ├── ImportRefused           a flow or user file does not fit; nothing was written (`runworker.imports`)
-    ├── NotReplayable           a dead letter cannot be sent again (`runworker.replaying`)
+    ├── NotReplayable           a dead letter cannot be sent again (`runworker.dead_letters`)
     ├── NotFound                nothing has the code or id that was asked for (`runworker.tracing`)
     ├── FileNotWritten          a command could not write its output (`runworker.cli`)
     ├── NoAnswer                no worker answered the health check (`runworker.cli`)
