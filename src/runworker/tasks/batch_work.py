@@ -18,7 +18,7 @@ from celery.exceptions import Reject
 from runworker.commands import Command
 from runworker.errors import InvalidMessage, Unavailable
 from runworker.tasks import results
-from runworker.tasks.requests import PooledRequest, Requeue, TaskResult
+from runworker.tasks.requests import PooledRequest, Requeue, TaskResult, server_failure
 
 _log = structlog.get_logger(__name__)
 
@@ -34,11 +34,25 @@ def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]
         together = _applied(app, {place: pooled for place, pooled in enumerate(pooled_requests) if pooled.is_plain})
     except Unavailable as error:
         _log.warning("message.requeued", messages=len(pooled_requests), error=str(error))
-        return [Requeue(str(error))] * len(pooled_requests)
+        return [Requeue(str(error), servers_failed=True)] * len(pooled_requests)
     except Exception:
         _log.exception("batch.failed", messages=len(pooled_requests))
         together = {}
-    return [together.get(place) or _traced(app, pooled) for place, pooled in enumerate(pooled_requests)]
+    return _with_others(app, pooled_requests, together)
+
+
+def _with_others(
+    app: Any, pooled_requests: Sequence[PooledRequest], together: Mapping[int, TaskResult]
+) -> list[TaskResult]:
+    """Handle the messages that are not among `together`, one by one, until servers fail under one of them."""
+    outcomes: list[TaskResult] = []
+    failed: Requeue | None = None
+    for place, pooled in enumerate(pooled_requests):
+        outcome = together.get(place) or failed or _traced(app, pooled)
+        if isinstance(outcome, Requeue) and outcome.servers_failed:
+            failed = outcome
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int, TaskResult]:
@@ -83,4 +97,6 @@ def _traced(app: Any, pooled: PooledRequest) -> TaskResult:
         )
     except Reject:
         return 1, ExceptionInfo(internal=True), 0.0
+    if info and (failure := server_failure(result)):
+        return Requeue(failure, servers_failed=True)
     return (1, result, took) if info else (0, shown, took)

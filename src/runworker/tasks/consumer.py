@@ -15,7 +15,7 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import InvalidMessage
+from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.admission import is_storable, name_and_id, require_task_message
 from runworker.tasks.batches import Batches
@@ -35,11 +35,17 @@ class Consumer(StockConsumer):
     """
 
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
-        size, pool = options["app"].settings.batch_size, options["pool"]
-        self.batches = Batches(self, size, on_task_request) if size > 1 else None
+        app, pool = options["app"], options["pool"]
+        size = app.settings.batch_size
+        self.batches = Batches(self, app.gate, size, on_task_request) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)
+        app.gate.on_close = self._give_back_soon
+
+    def _give_back_soon(self) -> None:
+        if self.batches is not None:
+            self.call_soon(self.batches.give_back)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Pause where the broker answered, and refused."""
@@ -107,15 +113,33 @@ class Consumer(StockConsumer):
             raw_body=raw, code=code, error=reason, task_name=task_name, task_id=task_id, headers=message.headers
         )
         try:
-            letter_id = self.app.engine.keep(letter)
+            letter_id = self._kept(letter)
         except Exception as error:  # of any kind: the letter is not kept
             _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
             # Not left unacked: a message counts against the worker's prefetch even after it was redelivered.
             message.reject_log_error(_log, self.connection_errors, requeue=True)
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)
-        message.ack_log_error(_log, self.connection_errors)
         if task_id and is_storable(task_id):
-            command = task_name.removeprefix("runworker.") if task_name else None
-            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
+            self._answer(task_id, task_name, code, reason)
+        message.ack_log_error(_log, self.connection_errors)
+
+    def _kept(self, letter: NewDeadLetter) -> int:
+        """Keep a letter. One that PostgreSQL does not take closes the gate, and those that follow do not try."""
+        gate = self.app.gate
+        if not gate.is_open:
+            raise Unavailable("the gate is closed")
+        try:
+            return self.app.engine.keep(letter)
+        except Unavailable as error:
+            gate.fail(str(error))
+            raise
+
+    def _answer(self, task_id: str, task_name: str | None, code: Code, reason: str) -> None:
+        """Tell the sender. What is kept is acknowledged whether or not the result store takes the answer."""
+        command = task_name.removeprefix("runworker.") if task_name else None
+        verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
+        try:
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+        except Exception:
+            _log.exception("verdict.untold", task_ids=[task_id])

@@ -2,9 +2,13 @@
 
 from typing import Any, NamedTuple
 
+from billiard.einfo import ExceptionWithTraceback
 from celery import signals
+from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
+
+from runworker.errors import Unavailable
 
 
 class PooledRequest(NamedTuple):
@@ -34,13 +38,25 @@ class PooledRequest(NamedTuple):
 
 
 class Requeue(NamedTuple):
-    """The outcome of a message that goes back to its queue, and why."""
+    """The outcome of a message that goes back to its queue, and why.
+
+    servers_failed: whether PostgreSQL or the result store failed, and would fail other messages as well.
+    """
 
     reason: str
+    servers_failed: bool = False
 
 
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
+
+
+def server_failure(failed: Any) -> str | None:
+    """Why PostgreSQL or the result store did not do a task's work, where it ended so. failed: its ExceptionInfo."""
+    error = failed.exception
+    if isinstance(error, ExceptionWithTraceback):
+        error = error.exc
+    return str(error.reason) if isinstance(error, Reject) and isinstance(error.reason, Unavailable) else None
 
 
 class Request(StockRequest):
@@ -66,6 +82,12 @@ class Request(StockRequest):
         """The request as it goes to the pool."""
         embed = self._payload[2]
         return PooledRequest(self.type, self.id, self.args, self.kwargs, self.request_dict, embed, self.ignore_result)
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        """Do what Celery does at the end of a task that failed. Where its servers did, the gate closes."""
+        if failure := server_failure(exc_info):
+            self._app.gate.fail(failure)
+        return super().on_failure(exc_info, *args, **options)
 
     def conclude(self, outcome: TaskResult) -> None:
         """Do what Celery does at the end of a task: acknowledge or give back, tell, forget."""

@@ -16,6 +16,7 @@ from runworker.config import Settings
 from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
+from runworker.tasks.gate import Gate, Servers
 from runworker.tasks.results import success
 from runworker.transport import reliable, require_tested_kombu
 from runworker.verdicts import Verdict
@@ -35,6 +36,11 @@ class WorkerApp(Celery):
     def settings(self) -> Settings:
         """The settings of this process; embedded servers fill in the URLs that are not given."""
         return resolved(Settings.load())
+
+    @cached_property
+    def gate(self) -> Gate:
+        """Whether this process, the worker's main one, takes messages."""
+        return Gate(Servers(self).look)
 
     @property
     def engine(self) -> Engine:
