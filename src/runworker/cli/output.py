@@ -50,6 +50,26 @@ def show_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
     console.print(table)
 
 
+STYLES: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
+
+
+def show_findings(rows: Sequence[Mapping[str, str]]) -> None:
+    """Write findings to stdout: severity, name, and under what was seen why it matters and what to do."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        show_lines(rows, ("severity", "name", "seen", "why", "remedy"))
+        return
+    table = Table("", "check", "found", box=box.SIMPLE_HEAD)
+    for row in rows:
+        found = Text(printable(row["seen"]), overflow="fold")
+        if row["why"]:
+            found.append(f"\n{printable(row['why'])}", style="dim")
+        if row["remedy"]:
+            found.append(f"\n> {printable(row['remedy'])}", style="bold")
+        table.add_row(Text(row["severity"], style=STYLES[row["severity"]]), Text(row["name"]), found)
+    console.print(table)
+
+
 def _on_one_line(value: Any) -> str:
     return printable(" ".join(shown(value).split()))
 
