@@ -9,7 +9,7 @@ from redis.retry import Retry
 
 from runworker.embedded import start_valkey, temporary_directory
 from runworker.embedded.valkey import broker_url
-from runworker.readiness import AWAY, look_at_broker, maxmemory_policy
+from runworker.readiness import look_at_broker, maxmemory_policy
 
 
 @pytest.fixture(scope="module")
@@ -67,4 +67,4 @@ def test_a_policy_that_may_not_be_seen_is_no_blocker(own_valkey: Redis) -> None:
 
 def test_a_server_that_is_not_there_is_away() -> None:
     with Redis(port=1, retry=Retry(NoBackoff(), 0)) as nobody:
-        assert [blocker.name for blocker in look_at_broker(nobody)] == [AWAY]
+        assert [blocker.name for blocker in look_at_broker(nobody)] == ["broker-away"]

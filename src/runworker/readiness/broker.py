@@ -9,7 +9,11 @@ from redis.exceptions import TimeoutError as NoAnswer
 
 from runworker.readiness.blocker import Blocker
 
-AWAY: Final = "broker-away"
+_AWAY: Final = "broker-away"
+_REFUSES: Final = "broker-refuses"
+UNREACHABLE: Final = frozenset({_AWAY, _REFUSES})
+"""Blockers that a consumer meets by itself, as it cannot fetch then."""
+
 _EVICTS_ANYTHING: Final = "allkeys-"
 """Policies that throw away lists. `volatile-` ones take keys with an expiry only: copies of verdicts, no message."""
 
@@ -23,13 +27,13 @@ def look_at_broker(client: Redis) -> list[Blocker]:
     except ResponseError as error:
         return [
             Blocker(
-                "broker-refuses",
+                _REFUSES,
                 f"The broker answers and refuses to write: {error}.",
                 "Have it write again: promote it if it is a replica, make room on its disk if it cannot save.",
             )
         ]
     except (NoConnection, NoAnswer, OSError) as error:
-        return [Blocker(AWAY, f"The broker cannot be reached: {error}.", "Start it, or see RUNWORKER_BROKER_URL.")]
+        return [Blocker(_AWAY, f"The broker cannot be reached: {error}.", "Start it, or see RUNWORKER_BROKER_URL.")]
     if policy is not None and policy.startswith(_EVICTS_ANYTHING):
         return [
             Blocker(

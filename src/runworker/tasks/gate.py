@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from runworker.engine.sql.connection import connect
-from runworker.readiness import AWAY, Blocker, look_at, look_at_broker
+from runworker.readiness import UNREACHABLE, Blocker, look_at, look_at_broker
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +65,8 @@ class Gate:
             self._failure = Blocker(
                 "work-fails", f"{reason}.", "Workers try again; see PostgreSQL's log, and Redis' for results."
             )
-            self._close([self._failure])
+            if self.is_open:  # else what a look found says more
+                self._close([self._failure])
         self._woken.set()
 
     def succeed(self) -> None:
@@ -139,8 +140,8 @@ class Servers:
         """What is wrong with PostgreSQL, and with the broker."""
         if self._database is None:
             self._database = connect(self._app.settings)
-        # A consumer that has lost its broker takes nothing by itself, and connects again by itself.
-        return look_at(self._database), [blocker for blocker in self._look_at_broker() if blocker.name != AWAY]
+        # A consumer whose broker is away or refuses takes nothing by itself, and connects again by itself.
+        return look_at(self._database), [found for found in self._look_at_broker() if found.name not in UNREACHABLE]
 
     def _look_at_broker(self) -> list[Blocker]:
         try:
