@@ -10,7 +10,7 @@
     ├── Unavailable             PostgreSQL is away or busy; the message stays in the broker
     │   └── Blocked             some commands met a lock or a rule of others; the rest is decided
     ├── ImportRefused           a flow or user file does not fit; nothing was written (`runworker.imports`)
-    ├── NotReplayable           a dead letter cannot be sent again (`runworker.replaying`)
+    ├── NotReplayable           a dead letter cannot be sent again (`runworker.dead_letters`)
     ├── NotFound                nothing has the code or id that was asked for (`runworker.tracing`)
     ├── FileNotWritten          a command could not write its output (`runworker.cli`)
     ├── NoAnswer                no worker answered the health check (`runworker.cli`)
