@@ -34,6 +34,10 @@ class Wire:
         self._passable = asyncio.Event()
         self._passable.set()
 
+    def lead_to(self, server_port: int) -> None:
+        """Lead connections that are made from now on to another server, as a load balancer does."""
+        self._server_port = server_port
+
     def cut(self) -> None:
         """Reset every connection and each that is made from now on, as a server does that is down."""
         self._tell(self._cut())
