@@ -50,7 +50,7 @@ def site() -> Iterator[ChaosSite]:
 
 
 def client_of(site: ChaosSite, patience: float = 10 * SILENCE_SECONDS) -> Redis:
-    """A client of the broker that comes as workers do, through the wire, and tries once."""
+    """A client of the broker that comes as workers do, through the proxy, and tries once."""
     assert site.settings.broker_url is not None
     return Redis.from_url(
         site.settings.broker_url.get_secret_value(), socket_timeout=patience, retry=Retry(NoBackoff(), 0)
@@ -58,8 +58,8 @@ def client_of(site: ChaosSite, patience: float = 10 * SILENCE_SECONDS) -> Redis:
 
 
 def session_of(site: ChaosSite) -> psycopg.Connection:
-    """A session as workers have: through the wires."""
-    return site.cluster.connect(WORKER_LOGIN, wires=True)
+    """A session as workers have: through the proxies."""
+    return site.cluster.connect(WORKER_LOGIN, direct=False)
 
 
 def write(session: psycopg.Connection) -> str:
@@ -193,7 +193,7 @@ def sessions_are_slow(site: ChaosSite, fault: Fault) -> None:
 
 
 def nothing_is_heard(site: ChaosSite, fault: Fault) -> None:
-    address = ("127.0.0.1", site.cluster.primary.wire.port)
+    address = ("127.0.0.1", site.cluster.primary.proxy.port)
     with fault, socket.create_connection(address, timeout=SILENCE_SECONDS) as connection:
         connection.sendall(b"\0\0\0\x08\x04\xd2\x16\x2f")  # may we speak TLS?
         with pytest.raises(TimeoutError):
@@ -216,9 +216,9 @@ SEEN: Final[Mapping[str, Sight]] = {
     "broker-full": broker_refuses(refusals.OutOfMemoryError),
     "broker-unable-to-save": broker_refuses(refusals.ResponseError, "MISCONF"),
     "broker-without-replicas": broker_refuses(refusals.ResponseError, "NOREPLICAS"),
-    "broker-wire-cut": broker_refuses(refusals.ConnectionError),
-    "broker-wire-slow": broker_is_slow,
-    "broker-wire-swallowed": broker_is_silent,
+    "broker-network-cut": broker_refuses(refusals.ConnectionError),
+    "broker-network-slow": broker_is_slow,
+    "broker-network-silent": broker_is_silent,
     "postgres-crashed": no_session_is_had,
     "postgres-restarted": no_session_is_had,
     "postgres-backend-killed": sessions_end,
@@ -230,9 +230,9 @@ SEEN: Final[Mapping[str, Sight]] = {
     "postgres-table-locked": a_table_is_locked,
     "postgres-row-locked": a_run_is_locked,
     "postgres-backends-terminated": sessions_end,
-    "postgres-wire-cut": no_session_is_had,
-    "postgres-wire-slow": sessions_are_slow,
-    "postgres-wire-swallowed": nothing_is_heard,
+    "postgres-network-cut": no_session_is_had,
+    "postgres-network-slow": sessions_are_slow,
+    "postgres-network-silent": nothing_is_heard,
 }
 
 
