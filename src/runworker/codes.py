@@ -82,7 +82,6 @@ class Code(StrEnum):
     QC_PENDING = "QC_PENDING", "Lots of the current step wait for quality control."
     LIVE_LOTS_AHEAD = "LIVE_LOTS_AHEAD", "Live lots belong to a later step than the one to go back to."
     RETENTION_NOT_PASSED = "RETENTION_NOT_PASSED", "A finished run is archived only after its retention."
-    STATE_CONFLICT = "STATE_CONFLICT", "The database refused the write; a constraint is named in the message."
 
     # Lots
     LOT_ALREADY_EXISTS = "LOT_ALREADY_EXISTS", "A lot with this id has been registered before."

@@ -16,9 +16,10 @@ from celery.app.trace import trace_task
 from celery.exceptions import Reject
 
 from runworker.commands import Command
-from runworker.errors import InvalidMessage, Unavailable
+from runworker.errors import Blocked, InvalidMessage, Unavailable
 from runworker.tasks import results
 from runworker.tasks.requests import PooledRequest, Requeue, TaskResult
+from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
@@ -52,12 +53,28 @@ def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int
     for place in reversed(read):  # of two messages with one key, the first gets late verdicts
         result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
-    verdicts = iter(app.engine.apply(everything, result_ids))
-    answers = {place: tasks[place].answer([next(verdicts) for _ in commands]) for place, commands in read.items()}
+    verdicts, back = _verdicts(app, everything, result_ids)
+    told = iter(verdicts)
+    decided = {place: [next(told) for _ in commands] for place, commands in read.items()}
+    answers = {place: tasks[place].answer(given) for place, given in decided.items() if None not in given}
     results.store(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
     _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
-    return {place: (0, _shown(answer, tasks[place].resultrepr_maxsize), took) for place, answer in answers.items()}
+    outcomes: dict[int, TaskResult] = {place: back for place in read if back is not None}
+    return outcomes | {
+        place: (0, _shown(answer, tasks[place].resultrepr_maxsize), took) for place, answer in answers.items()
+    }
+
+
+def _verdicts(
+    app: Any, commands: list[Command], result_ids: Mapping[UUID, str]
+) -> tuple[Sequence[Verdict | None], Requeue | None]:
+    """A verdict for each command, or None for those that something stands in the way of, and what becomes of them."""
+    try:
+        return app.engine.apply(commands, result_ids), None
+    except Blocked as blocked:
+        _log.warning("message.requeued", commands=blocked.verdicts.count(None), error=str(blocked))
+        return blocked.verdicts, Requeue(str(blocked), blocked.pause_seconds)
 
 
 def _read(task: Any, pooled: PooledRequest) -> list[Command]:

@@ -12,8 +12,9 @@ from celery.exceptions import Reject
 from runworker.codes import Code
 from runworker.commands import BULK_LIMIT, COMMANDS, Command, parse
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import InvalidMessage, Unavailable
+from runworker.errors import Blocked, InvalidMessage, Unavailable
 from runworker.states import CommandStatus
+from runworker.tasks.requests import Requeue
 from runworker.tasks.worker_app import WorkerApp
 from runworker.verdicts import Verdict
 
@@ -52,7 +53,8 @@ class RunworkerTask(Task):
 
     def _put_back(self, error: Exception) -> Reject:
         _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
-        return Reject(error, requeue=True)
+        why = Requeue(str(error), error.pause_seconds) if isinstance(error, Blocked) else error
+        return Reject(why, requeue=True)
 
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
         """Do the work of one message."""

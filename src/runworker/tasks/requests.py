@@ -1,10 +1,14 @@
 """Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
+import time
 from typing import Any, NamedTuple
 
+from billiard.einfo import ExceptionWithTraceback
 from celery import signals
+from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
+from kombu.asynchronous import get_event_loop
 
 
 class PooledRequest(NamedTuple):
@@ -34,9 +38,10 @@ class PooledRequest(NamedTuple):
 
 
 class Requeue(NamedTuple):
-    """The outcome of a message that goes back to its queue, and why."""
+    """The outcome of a message that goes back to its queue, and why. pause_seconds: not before."""
 
     reason: str
+    pause_seconds: float = 0.0
 
 
 TaskResult = tuple[int, Any, float] | Requeue
@@ -71,6 +76,26 @@ class Request(StockRequest):
         """Do what Celery does at the end of a task: acknowledge or give back, tell, forget."""
         if isinstance(outcome, Requeue):  # as for a task that raises Reject
             state.task_ready(self)
-            self.reject(requeue=True)
+            self._put_back(outcome)
         else:
             self.on_success(outcome)
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        """Do what Celery does at the end of a task that failed. A message that is to pause goes back after that."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, Reject) and isinstance(error.reason, Requeue):
+            state.task_ready(self)
+            self._put_back(error.reason)
+            return None
+        return super().on_failure(exc_info, *args, **options)
+
+    def _put_back(self, outcome: Requeue) -> None:
+        """Give the message back, after its pause: it is unacked until then, and lost with nobody."""
+        hub = get_event_loop()
+        if outcome.pause_seconds and hub is not None:
+            hub.call_later(outcome.pause_seconds, self.reject, True)
+            return
+        time.sleep(outcome.pause_seconds)  # pools of green threads: others go on meanwhile
+        self.reject(requeue=True)
