@@ -11,6 +11,8 @@ from runworker.lazy_names import lazy_names
 HOMES: Final = {
     "balances": "runworker.cli.balances",
     "batch_records": "runworker.batch_records",
+    "chaos": "runworker.simulation.chaos",
+    "chaos_tables": "runworker.cli.chaos_tables",
     "config": "runworker.config",
     "database": "runworker.cli.database",
     "demo_tables": "runworker.cli.demo_tables",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     )
     from runworker.cli import (
         balances,
+        chaos_tables,
         database,
         demo_tables,
         health_check,
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
         progress,
         signal_guard,
     )
+    from runworker.simulation import chaos
     from runworker.upkeep import seal
 else:
     __getattr__ = lazy_names(__name__, HOMES)
@@ -66,6 +70,8 @@ else:
 __all__ = [
     "balances",
     "batch_records",
+    "chaos",
+    "chaos_tables",
     "config",
     "database",
     "demo_tables",
