@@ -1,4 +1,4 @@
-"""PostgreSQL servers of which one is the primary and the others follow it, each behind a wire of its own."""
+"""PostgreSQL servers of which one is the primary and the others follow it, each behind a proxy of its own."""
 
 import os
 import random
@@ -27,8 +27,8 @@ from runworker.embedded.postgres import (
 )
 from runworker.embedded.standby import promote, start_standby
 from runworker.errors import ServerError
+from runworker.simulation.chaos.proxy import HOST, Proxy
 from runworker.simulation.chaos.waiting import wait_until
-from runworker.simulation.chaos.wire import HOST, Wire
 
 SETTINGS: Final[Mapping[str, str]] = {
     "max_connections": "60",
@@ -53,12 +53,12 @@ def steady_port() -> int:
 
 @dataclass
 class Node:
-    """One PostgreSQL. name: as a standby. wire: what workers and standbys reach it through."""
+    """One PostgreSQL. name: as a standby. proxy: what workers reach it through."""
 
     name: str
     directory: Path
     port: int
-    wire: Wire
+    proxy: Proxy
     server: RunningServer | None = None
 
     @property
@@ -67,11 +67,11 @@ class Node:
         return DataDirectory(self.directory).data(SERVER)
 
     def connect(self) -> psycopg.Connection:
-        """A connection as superuser past the wire, each statement its own transaction."""
+        """A connection as superuser past the proxy, each statement its own transaction."""
         return connect(database_url(self.directory, SUPERUSER, self.port))
 
     def execute(self, statement: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Run a statement as superuser past the wire and return its rows, if it gives any."""
+        """Run a statement as superuser past the proxy and return its rows, if it gives any."""
         with self.connect() as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description is not None else []
@@ -97,35 +97,35 @@ class Cluster:
 
     def _node(self, name: str) -> Node:
         port = steady_port()
-        return Node(name, self.folder / name, port, Wire(port))
+        return Node(name, self.folder / name, port, Proxy(port))
 
     @property
     def standbys(self) -> list[Node]:
         """The nodes that follow the primary, or could."""
         return [node for node in self.nodes if node is not self.primary]
 
-    def url(self, login: str, *, wires: bool) -> str:
-        """SQLAlchemy's URL of whatever node is the primary at the time. wires: through them, or past them."""
-        ports = self._ports(wires=wires)
+    def url(self, login: str, *, direct: bool) -> str:
+        """SQLAlchemy's URL of whatever node is the primary at the time. direct: past the proxies."""
+        ports = self._ports(direct=direct)
         url = URL.create(
             "postgresql+psycopg",
             username=login,
             password=self._password(login),
             database=DATABASE,
-            query={"host": [f"{HOST}:{port}" for port in ports], "target_session_attrs": _wanted(wires=wires)},
+            query={"host": [f"{HOST}:{port}" for port in ports], "target_session_attrs": _wanted(direct=direct)},
         )
         return url.render_as_string(hide_password=False)
 
-    def connect(self, login: str, *, wires: bool) -> psycopg.Connection:
+    def connect(self, login: str, *, direct: bool) -> psycopg.Connection:
         """A connection to whatever node is the primary, as a client with `url` makes it."""
-        ports = self._ports(wires=wires)
+        ports = self._ports(direct=direct)
         return psycopg.connect(
             host=",".join([HOST] * len(ports)),
             port=",".join(str(port) for port in ports),
             user=login,
             password=self._password(login),
             dbname=DATABASE,
-            target_session_attrs=_wanted(wires=wires),
+            target_session_attrs=_wanted(direct=direct),
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
         )
@@ -173,8 +173,8 @@ class Cluster:
         wait_until(lambda: self.follows(node), f"{node.name} in step", passing=(psycopg.OperationalError,))
 
     def acknowledges(self) -> bool:
-        """Whether the primary takes writes through the wires, and has the standby that its commits wait for."""
-        self.connect(WORKER_LOGIN, wires=True).close()
+        """Whether the primary takes writes through the proxies, and has the standby that its commits wait for."""
+        self.connect(WORKER_LOGIN, direct=False).close()
         found = self.primary.execute(
             "SELECT FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = ''"
             " UNION ALL SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
@@ -205,8 +205,8 @@ class Cluster:
         self.promote(node)
         self.acknowledge_by("")
 
-    def _ports(self, *, wires: bool) -> list[int]:
-        return [node.wire.port if wires else node.port for node in self.nodes]
+    def _ports(self, *, direct: bool) -> list[int]:
+        return [node.port if direct else node.proxy.port for node in self.nodes]
 
     def _password(self, login: str) -> str:
         return password_of(self.nodes[0].directory, login)
@@ -221,6 +221,6 @@ class Cluster:
                 node.server.wait()
 
 
-def _wanted(*, wires: bool) -> str:
-    # A primary that refuses to write for the moment is a fault to workers, and has to be seen past the wires.
-    return "read-write" if wires else "primary"
+def _wanted(*, direct: bool) -> str:
+    # A primary that refuses to write for the moment is a fault to workers, and has to be seen past the proxies.
+    return "primary" if direct else "read-write"

@@ -1,4 +1,4 @@
-"""Faults of the network between workers and servers: cut, slow, or swallowing what is sent."""
+"""Faults of the network between workers and servers: cut, slow or silent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -6,54 +6,54 @@ from random import Random
 from typing import Final
 
 from runworker.simulation.chaos.fault import Fault
+from runworker.simulation.chaos.proxy import Proxy
 from runworker.simulation.chaos.site import ChaosSite
-from runworker.simulation.chaos.wire import Wire
 
 DELAY_SECONDS: Final = (0.02, 0.5)
 
-Wires = Callable[[ChaosSite], Sequence[Wire]]
-Harm = Callable[[Wire, Random], None]
+Proxies = Callable[[ChaosSite], Sequence[Proxy]]
+Harm = Callable[[Proxy, Random], None]
 
 
-def cut(wire: Wire, _: Random) -> None:
+def cut(proxy: Proxy, _: Random) -> None:
     """Connections are reset, and new ones too."""
-    wire.cut()
+    proxy.go_away()
 
 
-def slow(wire: Wire, random: Random) -> None:
+def slow(proxy: Proxy, random: Random) -> None:
     """Everything takes longer."""
-    wire.delay(random.uniform(*DELAY_SECONDS))
+    proxy.delay(random.uniform(*DELAY_SECONDS))
 
 
-def swallowed(wire: Wire, _: Random) -> None:
-    """What is sent does not arrive, and no connection is closed."""
-    wire.swallow()
+def silent(proxy: Proxy, _: Random) -> None:
+    """Nothing arrives, and no connection is closed."""
+    proxy.fall_silent()
 
 
-def _to_postgres(site: ChaosSite) -> Sequence[Wire]:
-    return [node.wire for node in site.cluster.nodes]
+def _before_postgres(site: ChaosSite) -> Sequence[Proxy]:
+    return [node.proxy for node in site.cluster.nodes]
 
 
-def _to_broker(site: ChaosSite) -> Sequence[Wire]:
-    return [site.broker_wire]
+def _before_the_broker(site: ChaosSite) -> Sequence[Proxy]:
+    return [site.broker_proxy]
 
 
-def _done_to(wires: Wires, harm: Harm) -> Callable[[ChaosSite, Random], AbstractContextManager[None]]:
+def _done_to(proxies: Proxies, harm: Harm) -> Callable[[ChaosSite, Random], AbstractContextManager[None]]:
     @contextmanager
     def disturb(site: ChaosSite, random: Random) -> Iterator[None]:
         try:
-            for wire in wires(site):
-                harm(wire, random)
+            for proxy in proxies(site):
+                harm(proxy, random)
             yield
         finally:
-            for wire in wires(site):
-                wire.mend()
+            for proxy in proxies(site):
+                proxy.come_back()
 
     return disturb
 
 
 NETWORK_FAULTS: Final = tuple(
-    Fault(f"{server}-{harm.__name__}", "network", _done_to(wires, harm))
-    for server, wires in (("broker-wire", _to_broker), ("postgres-wire", _to_postgres))
-    for harm in (cut, slow, swallowed)
+    Fault(f"{server}-network-{harm.__name__}", "network", _done_to(proxies, harm))
+    for server, proxies in (("broker", _before_the_broker), ("postgres", _before_postgres))
+    for harm in (cut, slow, silent)
 )

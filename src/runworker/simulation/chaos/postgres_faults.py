@@ -166,7 +166,7 @@ def _take_all(site: ChaosSite, others: ExitStack) -> None:
     def none_is_left() -> bool:
         with suppress(psycopg.OperationalError):
             while True:
-                connection = site.cluster.connect(WORKER_LOGIN, wires=False)
+                connection = site.cluster.connect(WORKER_LOGIN, direct=True)
                 others.enter_context(connection)
                 taken.append(connection.info.backend_pid)
         return not site.cluster.primary.execute(f"SELECT pg_terminate_backend(pid) {ours}", WORKER_LOGIN, taken)

@@ -1,4 +1,4 @@
-"""Servers of one's own to do harm to: a PostgreSQL with a standby, a Valkey, and a wire before each."""
+"""Servers of one's own to do harm to: a PostgreSQL with a standby, a Valkey, and a proxy before each."""
 
 import signal
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from runworker.embedded.postgres import SUPERUSER, WORKER_LOGIN, database_url
 from runworker.embedded.valkey import broker_url
 from runworker.migrations import upgrade
 from runworker.simulation.chaos.cluster import Cluster, steady_port
+from runworker.simulation.chaos.proxy import Proxy
 from runworker.simulation.chaos.waiting import wait_until
-from runworker.simulation.chaos.wire import Wire
 
 ANSWER_SECONDS: Final = 5
 PROBE: Final = "runworker:chaos:probe"
@@ -29,9 +29,8 @@ class ChaosSite:
     """The servers, in a temporary directory, for as long as the block lasts.
 
     Use it, and enter and leave faults, in the main thread: servers start there, and end with it however it ends.
-    A commit is told when the standby has it too. settings: of workers, whose URLs lead through the wires, and which
-    nothing in the environment changes. owner_url, broker_url: past the wires, the former to whatever is the primary at
-    the time.
+    A commit is told when the standby has it too. settings: of workers; their URLs lead through the proxies, and nothing
+    in the environment changes them. owner_url, broker_url: past the proxies, the former to what is the primary then.
     """
 
     settings: Settings
@@ -39,21 +38,21 @@ class ChaosSite:
     broker_url: str
     cluster: Cluster
     broker: Redis
-    broker_wire: Wire
+    broker_proxy: Proxy
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._directory = stack.enter_context(temporary_directory())
             self._start_postgres(stack)
             self._broker_port = steady_port()
-            self.broker_wire = stack.enter_context(Wire(self._broker_port))
+            self.broker_proxy = stack.enter_context(Proxy(self._broker_port))
             self.start_broker()
             stack.callback(self._stop_broker)
             self.broker_url = broker_url(self._directory, self._broker_port)
             self.broker = stack.enter_context(
                 Redis.from_url(self.broker_url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
             )
-            self.owner_url = self.cluster.url(SUPERUSER, wires=False)
+            self.owner_url = self.cluster.url(SUPERUSER, direct=True)
             self.settings = self._settings()
             self._stack = stack.pop_all()
         return self
@@ -86,13 +85,13 @@ class ChaosSite:
         wait_until(lambda: self.broker.set(PROBE, "1", px=1), "a broker that takes writes", passing=(RedisError,))
 
     def await_postgres(self) -> None:
-        """Wait until PostgreSQL takes writes through the wires, and has the standby that commits wait for."""
+        """Wait until PostgreSQL takes writes through the proxies, and has the standby that commits wait for."""
         wait_until(self.cluster.acknowledges, "a PostgreSQL that takes writes", passing=(psycopg.OperationalError,))
 
     def _start_postgres(self, stack: ExitStack) -> None:
         self.cluster = Cluster(self._directory)
         for node in self.cluster.nodes:
-            stack.enter_context(node.wire)
+            stack.enter_context(node.proxy)
         stack.callback(self.cluster.close)
         self.cluster.start()
         owner = database_url(self.cluster.primary.directory, SUPERUSER, self.cluster.primary.port)
@@ -104,12 +103,12 @@ class ChaosSite:
         self.broker_server.stop()  # of those that were started one after the other, the last
 
     def _settings(self) -> Settings:
-        wire = broker_url(self._directory, self.broker_wire.port)
+        url = broker_url(self._directory, self.broker_proxy.port)
         # Each is given, or a worker would look for it in its environment: nothing may lead to servers of others.
         given = {name: field.default for name, field in Settings.model_fields.items()} | {
-            "database_url": SecretStr(self.cluster.url(WORKER_LOGIN, wires=True)),
+            "database_url": SecretStr(self.cluster.url(WORKER_LOGIN, direct=False)),
             "migration_url": SecretStr(self.owner_url),
-            "broker_url": SecretStr(wire),
-            "result_backend_url": SecretStr(wire),
+            "broker_url": SecretStr(url),
+            "result_backend_url": SecretStr(url),
         }
         return Settings(_env_file=None, **given)
