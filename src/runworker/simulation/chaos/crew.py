@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from runworker.config import Settings
-from runworker.simulation.chaos.inside import CLOCK_OFF_SECONDS, DEATHS, ORDERS, Point
+from runworker.simulation.chaos.inside import CLOCK_OFF_SECONDS, DEATHS, ORDERS, Point, end
 from runworker.workers import WorkerProcess, WorkerProcesses
 
 INSIDE: Final = "runworker.simulation.chaos.inside"
@@ -85,7 +85,7 @@ class Crew:
         with ExitStack() as stack:
             for place in self._places:
                 stack.enter_context(place)
-            stack.callback(self.resume_all)
+            stack.callback(self.calm_down)
             for place in self._places:
                 place.start()
             self._stack = stack.pop_all()
@@ -153,8 +153,9 @@ class Crew:
         self._stopped[pid] = time.monotonic() + self._random.uniform(*STOPPED_SECONDS)
         return self._count(what, pid)
 
-    def resume_all(self) -> None:
-        """Let go on whatever stands still."""
+    def calm_down(self) -> None:
+        """Let go on whatever stands still, and let nothing more happen inside workers."""
+        end(self._deaths)
         for pid in list(self._stopped):
             self._resume(pid)
 

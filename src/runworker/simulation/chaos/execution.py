@@ -1,5 +1,6 @@
 """One run of chaos: sends, disturbs workers and servers by turns, waits for the end, and has it checked."""
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ class _Execution:
                     self._go_on_until(turn.at)
                     self._suffer(turn)
                 self._go_on_until(self._plan.seconds)
-                self._crew.resume_all()
+                self._crew.calm_down()
                 upstream.send_no_more_waves()
                 self._await_end()
             upstream.hear_in_the_end(self._plan.patience)
@@ -175,14 +176,14 @@ class _Execution:
 
     def _await_end(self) -> None:
         """Wait until everything is told and the broker has nothing left, or nothing has come for too long."""
-        last, moved_at = -1, time.monotonic()
+        least, moved_at = sys.maxsize, time.monotonic()
         while time.monotonic() - moved_at < self._plan.patience:
             self._tick()
             left = self._left()
             if self._upstream.has_sent and left == 0:
                 return
-            if left != last:
-                last, moved_at = left, time.monotonic()
+            if left < least:
+                least, moved_at = left, time.monotonic()
             time.sleep(TICK_SECONDS)
 
     def _left(self) -> int:

@@ -7,7 +7,7 @@ database or from a worker.
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -65,18 +65,20 @@ class History:
             if is_answered:
                 self._open[key] = None
 
-    def sent(self, keys: Iterable[str], way: str, error: Exception | None = None) -> None:
-        """Note a message, and whether sending it returned. way: how it was sent."""
-        told = list(keys)
+    def sent(self, keys: Sequence[str], way: str, began: float) -> None:
+        """Note a message that sending returned for. way: how it was sent. began: when."""
         with self._lock:
-            now = time.time()
-            if error is None:
-                self.messages += 1
-                for key in told:
-                    exchange = self.exchanges[key]
-                    exchange.accepted += 1
-                    exchange.accepted_at = now
-            self._write("sent", now, keys=told, way=way, error=None if error is None else f"{error!r:.200}")
+            self.messages += 1
+            for key in keys:
+                exchange = self.exchanges[key]
+                exchange.accepted += 1
+                exchange.accepted_at = began
+            self._write("sent", began, keys=keys, way=way)
+
+    def refused(self, keys: Sequence[str], error: Exception) -> None:
+        """Note a message that sending raised an error for. It may have arrived or not."""
+        with self._lock:
+            self._write("refused", time.time(), keys=keys, error=f"{error!r:.200}")
 
     def told(self, key: str, wire: Wire) -> None:
         """Note a verdict that was read, unless it is what was told before."""

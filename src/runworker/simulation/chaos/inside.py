@@ -9,12 +9,14 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
+from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
 
@@ -46,12 +48,23 @@ class Point(StrEnum):
     LOSS_BEFORE_ACK = "connection-lost-before-ack"
 
 
+def end(deaths: Path) -> None:
+    """Let nothing more happen inside workers. deaths: the file that takes a line for each fault."""
+    deaths.chmod(0o400)
+
+
+def is_over(deaths: Path) -> bool:
+    """Whether nothing more may happen."""
+    return not deaths.stat().st_mode & stat.S_IWUSR
+
+
 class _Chance:
     """Says at each point whether its fault happens now. A forked process draws numbers of its own."""
 
     def __init__(self, seed: int, rates: dict[str, float]) -> None:
         self._seed = seed
         self._rates = rates
+        self._deaths = Path(os.environ[DEATHS])
         self._reseed()
         os.register_at_fork(after_in_child=self._reseed)
 
@@ -60,9 +73,9 @@ class _Chance:
 
     def comes(self, point: Point) -> bool:
         """Whether it happens; written down if so."""
-        if self._random.random() >= self._rates.get(point, 0.0):
+        if self._random.random() >= self._rates.get(point, 0.0) or is_over(self._deaths):
             return False
-        with open(os.environ[DEATHS], "a", encoding="utf-8") as deaths:  # noqa: PTH123 - a line in one write
+        with self._deaths.open("a", encoding="utf-8") as deaths:
             deaths.write(f"{os.getpid()} {point}\n")
         return True
 

@@ -75,12 +75,16 @@ class Load:
     def wave(self) -> list[Message]:
         """The messages of the next wave, in the order in which they are sent."""
         random, size = self._random, self._size
-        commands = [*self._runs(), *(one for _ in range(size.contested) for one in self._contested())]
+        commands = self._runs()
         commands += random.sample(commands, round(len(commands) * SENT_TWICE))
         random.shuffle(commands)
         messages: list[Message] = list(self._packed(commands))
+        for _ in range(size.contested):
+            at = random.randrange(len(messages) + 1)
+            messages[at:at] = ([command] for command in self._contested())
+        whole = [message[0] for message in messages if not isinstance(message, DamagedItem)]
         for _ in range(size.damaged):
-            damage = damaged(random, random.choice(commands), str(uuid4()))
+            damage = damaged(random, random.choice(whole), str(uuid4()))
             messages.insert(random.randrange(len(messages)), damage)
         return messages
 
@@ -100,10 +104,15 @@ class Load:
     def _contested(self) -> Iterator[Command]:
         flow, run_id = self._rivals.flows[PLANT_FLOW], uuid4()
         about: dict[str, Any] = {"run_id": run_id, "issued_by": self._rivals.people[UserRole.OPERATOR]}
-        yield parse("start_run", _keyed(about, flow_version_id=flow.version_id, site_code=SITE))
-        for _ in range(self._size.rivals):
-            yield from (parse("advance_step", _keyed(about, to_step_index=step.index)) for step in flow.plan.steps[1:])
-            yield parse("complete_run", _keyed(about))
+        moves = [("advance_step", {"to_step_index": step.index}) for step in flow.plan.steps[1:]]
+        start: dict[str, Any] = {"flow_version_id": flow.version_id, "site_code": SITE}
+        # In order, so that those that ask for the same move meet.
+        for name, fields in (("start_run", start), *moves, ("complete_run", {})):
+            for _ in range(self._size.rivals):
+                command = parse(name, {"idempotency_key": uuid4(), "source": SOURCE, **about, **fields})
+                yield command
+                if self._random.random() < SENT_TWICE:
+                    yield command
 
     def _packed(self, commands: Sequence[Command]) -> Iterator[list[Command]]:
         rest = iter(commands)
@@ -112,7 +121,3 @@ class Load:
 
     def _many(self) -> int:
         return self._random.randint(2, MOST_PACKED) if self._random.random() < PACKED else 1
-
-
-def _keyed(about: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"idempotency_key": uuid4(), "source": SOURCE, **about, **fields}
