@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from runworker.config import Settings
-from runworker.simulation.chaos.inside import CLOCK_OFF_SECONDS, DEATHS, ORDERS, Point, end
+from runworker.simulation.chaos.inside import CLOCK_OFF_SECONDS, DEATHS, ORDERS, Point, begin, end
 from runworker.workers import WorkerProcess, WorkerProcesses
 
 INSIDE: Final = "runworker.simulation.chaos.inside"
@@ -64,6 +64,7 @@ class Crew:
         self._random = random
         self._deaths = directory / "deaths.log"
         self._deaths.touch()
+        end(self._deaths)  # until all workers are there
         self._stopped: dict[int, float] = {}
         self._expected: set[int] = set()
         self._places = [
@@ -88,6 +89,7 @@ class Crew:
             stack.callback(self.calm_down)
             for place in self._places:
                 place.start()
+            begin(self._deaths)
             self._stack = stack.pop_all()
         return self
 

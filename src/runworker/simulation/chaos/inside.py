@@ -48,13 +48,17 @@ class Point(StrEnum):
     LOSS_BEFORE_ACK = "connection-lost-before-ack"
 
 
+def begin(deaths: Path) -> None:
+    """Let things happen inside workers. deaths: the file that takes a line for each."""
+    deaths.chmod(0o600)
+
+
 def end(deaths: Path) -> None:
-    """Let nothing more happen inside workers. deaths: the file that takes a line for each fault."""
+    """Let nothing more happen inside workers."""
     deaths.chmod(0o400)
 
 
-def is_over(deaths: Path) -> bool:
-    """Whether nothing more may happen."""
+def _is_calm(deaths: Path) -> bool:
     return not deaths.stat().st_mode & stat.S_IWUSR
 
 
@@ -73,7 +77,7 @@ class _Chance:
 
     def comes(self, point: Point) -> bool:
         """Whether it happens; written down if so."""
-        if self._random.random() >= self._rates.get(point, 0.0) or is_over(self._deaths):
+        if self._random.random() >= self._rates.get(point, 0.0) or _is_calm(self._deaths):
             return False
         with self._deaths.open("a", encoding="utf-8") as deaths:
             deaths.write(f"{os.getpid()} {point}\n")
