@@ -78,6 +78,11 @@ class Sent:
         """The run that the command is about; of a new run it is known before the worker has seen the command."""
         return self.command.target_run
 
+    @property
+    def message_id(self) -> str | None:
+        """Celery task id of the message that the command travels in; None while its batch has not left."""
+        return str(self.idempotency_key) if self._message is None else self._message.task_id
+
     def wait(self, timeout: float = 30.0, *, decided: bool = True, raise_on_rejection: bool = False) -> Verdict:
         """The verdict.
 

@@ -23,12 +23,9 @@ A test holds this tree against the classes. Codes of refusals: `runworker.codes`
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runworker.codes import Code
-
-if TYPE_CHECKING:
-    from runworker.verdicts import Verdict
 
 
 class RunworkerError(Exception):
@@ -83,7 +80,7 @@ class Blocked(Unavailable):
     verdicts: one for each command, None for those that are to be delivered again. pause_seconds: not before.
     """
 
-    def __init__(self, message: str, verdicts: "Sequence[Verdict | None]", pause_seconds: float) -> None:
+    def __init__(self, message: str, verdicts: Sequence[Any], pause_seconds: float) -> None:
         super().__init__(message)
         self.verdicts = verdicts
         self.pause_seconds = pause_seconds
