@@ -11,7 +11,7 @@ from runworker.doctor.access import Access
 from runworker.doctor.examination import away
 from runworker.doctor.findings import Finding, check, error, note, ok, warning
 from runworker.doctor.measures import room, skew
-from runworker.readiness import UNREACHABLE, look_at_broker, maxmemory_policy
+from runworker.readiness import AWAY, look_at_broker, maxmemory_policy
 
 OLDEST: Final = {"redis": 7, "valkey": 8}
 FULL: Final = 0.8
@@ -19,7 +19,7 @@ NEARLY_FULL: Final = 0.95
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
-@check(UNREACHABLE)
+@check(AWAY)
 def reachable(access: Access) -> Iterator[Finding]:
     """Somebody answers, and lets the doctor in."""
     try:
@@ -29,13 +29,13 @@ def reachable(access: Access) -> Iterator[Finding]:
         if (said := away(failed)) is None:
             raise
         yield error(
-            UNREACHABLE,
+            AWAY,
             f"The broker does not let the doctor in: {said}.",
             "Senders cannot send, workers wait.",
             "Start it; see RUNWORKER_BROKER_URL and `runworker config`.",
         )
         return
-    yield ok(UNREACHABLE, "the broker answers")
+    yield ok(AWAY, "the broker answers")
 
 
 @check("broker-refuses", "broker-evicts", "broker-policy")
