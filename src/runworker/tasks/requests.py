@@ -84,9 +84,9 @@ class Request(StockRequest):
         return PooledRequest(self.type, self.id, self.args, self.kwargs, self.request_dict, embed, self.ignore_result)
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. Where its servers did, the gate closes."""
+        """Do what Celery does at the end of a task that failed. Where its servers did, the intake closes."""
         if failure := server_failure(exc_info):
-            self._app.gate.fail(failure)
+            self._app.intake.fail(failure)
         return super().on_failure(exc_info, *args, **options)
 
     def conclude(self, outcome: TaskResult) -> None:

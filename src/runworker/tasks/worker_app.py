@@ -16,7 +16,7 @@ from runworker.config import Settings
 from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
-from runworker.tasks.gate import Gate, Servers
+from runworker.tasks.intake import Intake, Servers
 from runworker.tasks.results import success
 from runworker.transport import reliable, require_tested_kombu
 from runworker.verdicts import Verdict
@@ -38,9 +38,9 @@ class WorkerApp(Celery):
         return resolved(Settings.load())
 
     @cached_property
-    def gate(self) -> Gate:
+    def intake(self) -> Intake:
         """Whether this process, the worker's main one, takes messages."""
-        return Gate(Servers(self).look)
+        return Intake(Servers(self).look)
 
     @property
     def engine(self) -> Engine:
