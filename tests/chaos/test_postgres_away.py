@@ -29,9 +29,7 @@ def test_messages_outlast_an_absence_of_postgresql(site: Site, pool: Sequence[st
         crew.push(message(fields).content)
     crew.push(b"no message at all")
     workers.append(crew.hire(pool, retry_seconds=0, batch_size=2))  # which has never seen PostgreSQL
-    eventually(
-        lambda: crew.written().count("postgresql-away") == len(workers), "each tells once that it takes nothing"
-    )
+    eventually(lambda: crew.written().count("postgresql-away") == len(workers), "each tells once that it takes nothing")
     everything = 2 * len(commands) + 1
     eventually(lambda: crew.queued() == everything, "every message in its queue, and in no worker's hand")
     assert crew.in_broker() == everything
