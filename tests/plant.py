@@ -19,7 +19,9 @@ from sqlalchemy import Connection, Row, create_engine, text
 from runworker.commands import Command, parse
 from runworker.config import Settings
 from runworker.engine import Engine
+from runworker.errors import Unavailable
 from runworker.states import FlowVersionStatus, UserRole
+from runworker.verdicts import Verdict
 
 REASON = "because the test says so"
 STEPS = (0, 1, 3, 10)
@@ -117,6 +119,17 @@ class Plant:
     def in_background(self, work: Callable[[], Any]) -> Future[Any]:
         """Begin `work` in a thread; `result()` waits for what it gives or raises."""
         return self._threads.submit(work)
+
+    @staticmethod
+    def applied_at_last(engine: Engine, commands: Sequence[Command], timeout: float = 20) -> list[Verdict]:
+        """Apply commands as often as they come back, as a queue does, and return their verdicts."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return engine.apply(commands)
+            except Unavailable:
+                assert time.monotonic() < deadline, f"not within {timeout} s"
+                time.sleep(0.05)
 
     def wait_for(self, condition: str, timeout: float = 20, **parameters: Any) -> None:
         """Ask the database until the condition, a SELECT of one truth value, holds."""

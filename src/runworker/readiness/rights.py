@@ -12,7 +12,7 @@ ON_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "audit_seals": _ADDS,
     "code_counters": _WRITES,
     "commands": _WRITES,
-    "dead_letters": _WRITES,
+    "dead_letters": _ADDS,
     "flow_versions": _ADDS,
     "lot_genealogy": _ADDS,
     "lots": _WRITES,
@@ -24,6 +24,7 @@ ON_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
 """Rights on all columns of a table."""
 
 ON_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "dead_letters": ("code", "error", "last_seen_at", "times"),
     "flow_versions": ("command_key", "published_at", "published_by", "reviewed_by", "status"),
 }
 """Columns that are changed, of tables that are not changed otherwise."""
