@@ -39,12 +39,12 @@ class Consumer(StockConsumer):
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
         app, pool = options["app"], options["pool"]
         size = app.settings.batch_size
-        self.batches = Batches(self, app.gate, size, on_task_request) if size > 1 else None
+        self.batches = Batches(self, app.intake, size, on_task_request) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)
         self._failed_at = -math.inf
-        app.gate.on_close = self._give_back_soon
+        app.intake.on_close = self._give_back_soon
 
     def _give_back_soon(self) -> None:
         if self.batches is not None:
@@ -138,14 +138,14 @@ class Consumer(StockConsumer):
         message.ack_log_error(_log, self.connection_errors)
 
     def _kept(self, letter: NewDeadLetter) -> int:
-        """Keep a letter. One that PostgreSQL does not take closes the gate, and those that follow do not try."""
-        gate = self.app.gate
-        if not gate.is_open:
-            raise Unavailable("the gate is closed")
+        """Keep a letter. One that PostgreSQL does not take closes the intake, and those that follow do not try."""
+        intake = self.app.intake
+        if not intake.is_open:
+            raise Unavailable("the intake is closed")
         try:
             return self.app.engine.keep(letter)
         except Unavailable as error:
-            gate.fail(str(error))
+            intake.fail(str(error))
             raise
 
     def _answer(self, task_id: str, task_name: str | None, letter_id: int, letter: NewDeadLetter) -> None:

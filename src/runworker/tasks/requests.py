@@ -150,12 +150,12 @@ class Request(StockRequest):
         signals.task_revoked.send(self.task, request=self._context, terminated=False, signum=None, expired=expired)
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. One whose servers failed closes the gate."""
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake."""
         outcome = requeue_of(exc_info)
         if outcome is None:
             return super().on_failure(exc_info, *args, **options)
         if outcome.servers_failed:
-            self._app.gate.fail(outcome.reason)
+            self._app.intake.fail(outcome.reason)
         self.conclude(outcome)
         return None
 

@@ -17,7 +17,7 @@ from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
 from runworker.tasks import results
-from runworker.tasks.gate import Gate, Servers
+from runworker.tasks.intake import Intake, Servers
 from runworker.transport import reliable, require_tested_kombu
 from runworker.transport.deadlines import broker_deadlines, result_attempts, result_deadlines
 from runworker.verdicts import Verdict
@@ -42,9 +42,9 @@ class WorkerApp(Celery):
         return resolved(Settings.load())
 
     @cached_property
-    def gate(self) -> Gate:
+    def intake(self) -> Intake:
         """Whether this process, the worker's main one, takes messages."""
-        return Gate(Servers(self).look)
+        return Intake(Servers(self).look)
 
     @property
     def engine(self) -> Engine:
