@@ -20,7 +20,8 @@ from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import InvalidMessage
 from runworker.states import CommandStatus
 from runworker.tasks.admission import is_storable, name_and_id, require_task_message
-from runworker.tasks.batches import Batches
+from runworker.tasks.batches import Batches, noting_what_begins
+from runworker.tasks.quarantine import Quarantine
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +39,9 @@ class Consumer(StockConsumer):
 
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
         size, pool = options["app"].settings.batch_size, options["pool"]
+        self.quarantine = Quarantine(self, self._kept)
+        if not pool.uses_semaphore and pool.num_processes == 1:
+            on_task_request = noting_what_begins(on_task_request)
         self.batches = Batches(self, size, on_task_request) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
@@ -85,6 +89,9 @@ class Consumer(StockConsumer):
             except Exception as error:  # kombu's decoders raise whatever a body makes them raise
                 self.on_decode_error(message, error)
                 return
+            if self.quarantine.is_due(message):
+                self.quarantine.take(message)
+                return
             try:
                 handle(message)
             except Exception as error:
@@ -120,7 +127,7 @@ class Consumer(StockConsumer):
             raw_body=raw, code=code, error=reason, task_name=task_name, task_id=task_id, headers=message.headers
         )
         try:
-            letter_id = self.app.engine.keep(letter)
+            letter_id = self._kept(letter)
         except Exception as error:  # of any kind: the letter is not kept
             _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
             # Not left unacked: a message counts against the worker's prefetch even after it was redelivered.
@@ -132,3 +139,6 @@ class Consumer(StockConsumer):
             command = task_name.removeprefix("runworker.") if task_name else None
             verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+
+    def _kept(self, letter: NewDeadLetter) -> int:
+        return self.app.engine.keep(letter)
