@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import WorkerLostError
 from celery import signals
 from celery.app.task import Context
 from celery.exceptions import Reject
@@ -13,6 +14,7 @@ from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
 
 from runworker.errors import Blocked
+from runworker.transport import DEATHS, deaths_of
 
 DROPPED: Final = "runworker_dropped"
 """The part of a request that says why its message is not applied: "expired" or "revoked", else None."""
@@ -67,16 +69,26 @@ class Requeue(NamedTuple):
         return cls(str(error), servers_failed=True)
 
 
+def is_lost_process(failed: Any) -> bool:
+    """Whether the pool's process has died with its task, and nobody told it to. failed: the task's ExceptionInfo."""
+    error = _error_in(failed)
+    ends = state.should_stop is not None or state.should_terminate is not None
+    return isinstance(error, WorkerLostError | SystemExit) and not ends
+
+
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
 def requeue_of(failed: Any) -> Requeue | None:
     """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
-    error = failed.exception
-    if isinstance(error, ExceptionWithTraceback):
-        error = error.exc
+    error = _error_in(failed)
     return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
+
+
+def _error_in(failed: Any) -> BaseException:
+    error = failed.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
 
 
 class Request(StockRequest):
@@ -118,6 +130,25 @@ class Request(StockRequest):
         return max(len(many), 1) if isinstance(many, list) else 1
 
     @property
+    def deaths(self) -> int | None:
+        """How many processes have ended while they did it alone. None: it was lost with no process yet."""
+        return deaths_of(self.message.headers)
+
+    def count_death(self, *, alone: bool) -> None:
+        """Note that it was lost with a process of the pool. alone: whether that did nothing else."""
+        self.message.headers[DEATHS] = deaths = (self.deaths or 0) + alone
+        if hasattr(self.message.channel.qos, "count_deaths"):  # of our transport
+            self.message.channel.qos.count_deaths(self.message.delivery_tag, deaths)
+
+    def note_begun(self) -> None:
+        """Tell the broker that this process does it now, and nothing else: it may not live to tell. Raises RedisError.
+
+        kombu's own transport has no place for that.
+        """
+        if hasattr(self.message.channel.qos, "begin_alone"):
+            self.message.channel.qos.begin_alone(self.message.delivery_tag)
+
+    @property
     def has_time_limits(self) -> bool:
         """Whether the message asks for time limits of its own, which a batch cannot give."""
         return any(self.time_limits)
@@ -150,7 +181,12 @@ class Request(StockRequest):
         signals.task_revoked.send(self.task, request=self._context, terminated=False, signum=None, expired=expired)
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake."""
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake.
+
+        A process that is gone counts against the message.
+        """
+        if is_lost_process(exc_info):
+            self.count_death(alone=True)
         outcome = requeue_of(exc_info)
         if outcome is None:
             return super().on_failure(exc_info, *args, **options)

@@ -26,7 +26,7 @@ from runworker.verdicts import Verdict
 class WorkerApp(Celery):
     """A Celery application that reads `RUNWORKER_` settings when it is first used, not when it is imported."""
 
-    events_cls = "runworker.tasks.events:Events"
+    events_cls = "runworker.tasks.events:CeleryEvents"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
