@@ -48,9 +48,6 @@ class Batches:
 
     def join(self, request: Request) -> None:
         """Take in a request that is due."""
-        if request.has_time_limits:
-            self._send_alone(request)
-            return
         self._waiting.append(request)
         self._begin_soon()
 
