@@ -73,9 +73,6 @@ class Batches:
         if not self._intake.is_open:  # fetched before it closed
             request.conclude(Requeue("the intake is closed"))
             return
-        if request.has_time_limits:
-            self._send_alone(request)
-            return
         if request.deaths is None:
             self._waiting.append(request)
         else:

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+import structlog
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import WorkerLostError
 from celery import signals
@@ -15,6 +16,8 @@ from kombu.asynchronous import get_event_loop
 
 from runworker.errors import Blocked
 from runworker.transport import DEATHS, deaths_of
+
+_log = structlog.get_logger(__name__)
 
 DROPPED: Final = "runworker_dropped"
 """The part of a request that says why its message is not applied: "expired" or "revoked", else None."""
@@ -102,6 +105,7 @@ class Request(StockRequest):
         for name in _SHADOWING & self.request_dict.keys():
             del self.request_dict[name]
         self.request_dict[DROPPED] = None
+        self.time_limits = (None, None)  # no sender ends a process of the pool: PostgreSQL's timeouts bound the work
 
     @property
     def dropped(self) -> str | None:
@@ -149,14 +153,18 @@ class Request(StockRequest):
             self.message.channel.qos.begin_alone(self.message.delivery_tag)
 
     @property
-    def has_time_limits(self) -> bool:
-        """Whether the message asks for time limits of its own, which a batch cannot give."""
-        return any(self.time_limits)
-
-    @property
     def is_over(self) -> bool:
         """Whether its end has been announced already, by a revocation or a shutdown."""
         return bool(self._already_revoked or self._already_cancelled)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Give the message back where the worker's own time limit ends its process: it is applied, or may yet be."""
+        if soft:
+            super().on_timeout(soft, timeout)
+            return
+        _log.warning("message.requeued", task=self.type, task_id=self.id, error=f"over the time limit of {timeout} s")
+        state.task_ready(self)
+        self.reject(requeue=True)
 
     def pooled(self) -> PooledRequest:
         """The request as it goes to the pool."""

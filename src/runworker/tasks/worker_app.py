@@ -138,6 +138,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_default_queue": settings.queue,
         "task_queues": [Queue(settings.queue)],
         "task_acks_late": True,
+        "task_acks_on_timeout": False,
         "task_reject_on_worker_lost": True,
         "task_send_sent_event": True,
         "worker_send_task_events": True,
