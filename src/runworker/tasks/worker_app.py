@@ -25,8 +25,8 @@ from runworker.verdicts import Verdict
 class WorkerApp(Celery):
     """A Celery application that reads `RUNWORKER_` settings when it is first used, not when it is imported."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
         self._engine: Engine | None = None
         self.add_defaults(lambda: celery_settings(self.settings))
         # A forked pool process must not talk over its parent's connections.
