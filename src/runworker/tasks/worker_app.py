@@ -28,8 +28,8 @@ class WorkerApp(Celery):
 
     events_cls = "runworker.tasks.events:CeleryEvents"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
         self._engine: Engine | None = None
         self.loader.override_backends = results.BACKENDS
         self.add_defaults(lambda: celery_settings(self.settings))
