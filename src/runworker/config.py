@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     ledger_keep_days: int = Field(
         90, ge=1, le=36_500, description="how long decided commands are kept; those of a run until it is archived, too"
     )
+    broker_timeout_seconds: float = Field(
+        5, ge=1, le=15, description="longest wait for an answer of Redis, or for a connection to it"
+    )
     connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
     silence_timeout_seconds: int = Field(
         15, ge=3, le=600, description="after how long a silent wire to PostgreSQL is taken for cut"

@@ -16,6 +16,8 @@ from tests.guards.test_races import LOCKS_RUN
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 
 AUDITED = {*CHANGES, "run_step_executions"}
+AUDITING = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
+AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete"}
 
 RULES = """
     SELECT conname FROM pg_constraint
@@ -52,9 +54,7 @@ def test_every_constraint_has_a_violation(connection: psycopg.Connection) -> Non
 
 
 def test_every_trigger_has_a_test(connection: psycopg.Connection) -> None:
-    tested_here = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
-    tested_here |= {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY}
-    tested_here |= {LOCKS_RUN}
+    tested_here = AUDITING | {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY} | {LOCKS_RUN}
 
     for trigger, function, source in connection.execute(TRIGGERS):
         # A guard names in its function what it refuses; a trigger of refuse_change is itself the name.
@@ -159,10 +159,7 @@ def test_only_the_audit_and_the_pruning_run_with_their_owners_rights(connection:
         " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     ).fetchall()
 
-    of_audit = {
-        (f"audit_{table}_{operation}", False) for table in AUDITED for operation in ("insert", "update", "delete")
-    }
-    assert set(definers) == of_audit | {("prune_commands", True)}
+    assert set(definers) == {(name, False) for name in AUDITING} | {("prune_commands", True)}
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

@@ -104,6 +104,17 @@ class PendingCommand:
         return self.expired or isinstance(self.judgement, _FINAL)
 
     @property
+    def blocked_on(self) -> tuple[UUID, ...]:
+        """Ids whose change has the command judged again by another batch; none once it is decided.
+
+        Beside what it waits for now, all that it is about: it may come to wait for that while this batch, which nobody
+        else sees, is under way (`engine.sql.locks`).
+        """
+        if self.is_decided or not isinstance(self.judgement, NotYet) or not isinstance(self.command, Command):
+            return ()
+        return tuple(sorted({*self.judgement.blocked_on, *self.command.targets}))
+
+    @property
     def name(self) -> str | None:
         """Wire name of the command, as far as it is known."""
         if isinstance(self.command, Command):

@@ -205,7 +205,7 @@ class Engine:
 
     def _fail(self, command: Command, error: Exception) -> Verdict:
         body = [[], {"idempotency_key": str(command.idempotency_key), **command.payload}, {}]
-        self._internal_error(error, body, command)
+        letter_id = self._keep_failed(error, body, command)
         return Verdict(
             CommandStatus.REJECTED,
             command.name,
@@ -213,6 +213,8 @@ class Engine:
             run_id=command.target_run,
             code=Code.INTERNAL_ERROR,
             message="runworker failed on this command; it is kept in dead_letters and can be replayed",
+            state={"dead_letter": letter_id},
+            payload_sha256=command.fingerprint.hex(),
         )
 
     def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> set[UUID]:
@@ -250,7 +252,12 @@ class Engine:
         except Exception as error:
             if is_passing(error):
                 raise
-            rejection = as_rejection(error) or self._internal_error(error, {"stored": str(key)})
+            rejection = as_rejection(error)
+            if rejection is None:
+                self._keep_failed(error, {"stored": str(key)})
+                rejection = Rejected(
+                    Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters"
+                )
             return self._transact(BatchRequest(stored=[key], refused={key: rejection}, wake=False))
 
     def _waiting_for(self, changed_ids: Collection[UUID]) -> list[UUID]:
@@ -286,7 +293,7 @@ class Engine:
                 connection.exec_driver_sql(_HASTY)
             return process(connection, self._resources, request)
 
-    def _internal_error(self, error: Exception, payload: object, command: Command | None = None) -> Rejected:
+    def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
         letter = NewDeadLetter(
             raw_body=json.dumps(payload, sort_keys=True).encode(),
@@ -296,10 +303,9 @@ class Engine:
             error=f"{type(error).__name__}: {error}",
         )
         try:
-            self.keep(letter)
+            return self.keep(letter)
         except Unavailable as unkept:
             raise _NotKept(str(unkept)) from unkept
-        return Rejected(Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters")
 
 
 def _log_verdict(verdict: Verdict) -> None:

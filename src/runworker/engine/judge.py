@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from runworker.commands import Command, RegisterLot, StartRun
+from runworker.commands import Command
 from runworker.engine.batch import BatchRequest, Judgement, PendingCommand, Resources
 from runworker.engine.changes import Change
 from runworker.engine.snapshot import Snapshot
@@ -66,7 +66,7 @@ class Judge:
             return self._request.refused[pending.key]
         pending.awaited_keys = tuple(key for key in pending.awaited_keys if not self._is_decided(key))
         if pending.awaited_keys:
-            return _after(pending.awaited_keys, pending.command)
+            return _after(pending.awaited_keys)
         try:
             return handle(pending.command, self._snapshot.facts)
         except (Rejected, NotYet) as judgement:
@@ -98,17 +98,10 @@ class Judge:
         return self._request.expire and expires_at is not None and expires_at <= self._now
 
 
-def _after(awaited_keys: tuple[UUID, ...], command: Command) -> NotYet:
-    # A batch about the run or lot that this command will create has to meet this command's row, and to wait for the
-    # batch that is judging it: otherwise neither would see the other.
-    creates: tuple[UUID, ...] = ()
-    if isinstance(command, StartRun):
-        creates = (command.target_run,)
-    elif isinstance(command, RegisterLot):
-        creates = (command.target_lot,)
+def _after(awaited_keys: tuple[UUID, ...]) -> NotYet:
     keys = [str(key) for key in awaited_keys]
     return NotYet(
         f"{'command' if len(keys) == 1 else 'commands'} {', '.join(keys)} of `after` not decided yet",
         waiting_for={"after": keys},
-        blocked_on=awaited_keys + creates,
+        blocked_on=awaited_keys,
     )

@@ -2,7 +2,7 @@
 
 A command that comes before its turn is stored WAITING. It is judged again in the transaction of the command it waited
 for, unless the request says not to wake it. Nothing is missed between two batches that commit at the same moment:
-`engine.sql.locks` tells which locks are taken, in which order.
+`engine.sql.locks` tells which locks are taken, in which order, and why that suffices.
 """
 
 from collections.abc import Container, Iterable

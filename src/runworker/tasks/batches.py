@@ -14,7 +14,8 @@ from billiard.einfo import ExceptionInfo
 from celery.worker import state
 
 from runworker.tasks.batch_work import apply_together
-from runworker.tasks.requests import Request, TaskResult
+from runworker.tasks.gate import Gate
+from runworker.tasks.requests import Request, Requeue, TaskResult
 
 _log = structlog.get_logger(__name__)
 
@@ -38,8 +39,9 @@ class Batches:
     forgotten at any moment, and come back to the queue.
     """
 
-    def __init__(self, consumer: Any, size: int, send_alone: Callable[[Request], None]) -> None:
+    def __init__(self, consumer: Any, gate: Gate, size: int, send_alone: Callable[[Request], None]) -> None:
         self._consumer = consumer
+        self._gate = gate
         self.size = size
         self._send_alone = send_alone
         self._waiting: deque[Request] = deque()
@@ -48,11 +50,22 @@ class Batches:
 
     def join(self, request: Request) -> None:
         """Take in a request that is due."""
+        if not self._gate.is_open:  # fetched before it closed
+            request.conclude(Requeue("the gate is closed"))
+            return
         if request.has_time_limits:
             self._send_alone(request)
             return
         self._waiting.append(request)
         self._begin_soon()
+
+    def give_back(self) -> None:
+        """Put back the requests that no pool process has begun: the gate is closed."""
+        if self._gate.is_open:
+            return  # again, by now
+        waiting, self._waiting = self._waiting, deque()
+        for request in waiting:
+            request.conclude(Requeue("the gate is closed"))
 
     def forget(self) -> None:
         """Let go of requests that no pool process has begun: the connection is gone, the broker delivers them again."""
@@ -108,9 +121,17 @@ class Batches:
         if isinstance(outcomes, ExceptionInfo):  # pools without processes tell of an interruption so
             self._failed(batch, outcomes)
             return
+        self._tell_gate(outcomes)
         self._leave(batch)
         for request, outcome in zip(batch.requests, outcomes, strict=True):
             request.conclude(outcome)
+
+    def _tell_gate(self, outcomes: list[TaskResult]) -> None:
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Requeue) and outcome.servers_failed]
+        if failures:
+            self._gate.fail(failures[0].reason)
+        else:
+            self._gate.succeed()
 
     def _failed(self, batch: _Batch, error: ExceptionInfo) -> None:
         """The pool process is gone: killed, out of memory, over its time limit. One message may have done that.

@@ -1,14 +1,26 @@
 """Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
 import time
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
 from billiard.einfo import ExceptionWithTraceback
 from celery import signals
+from celery.app.task import Context
 from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
+
+from runworker.errors import Blocked
+
+DROPPED: Final = "runworker_dropped"
+"""The part of a request that says why its message is not applied: "expired" or "revoked", else None."""
+
+_SHADOWING: Final = frozenset(
+    name for name, part in vars(Context).items() if callable(part) or isinstance(part, property) or name[0] == "_"
+)
+"""Headers that would take the place of methods of Celery's request."""
 
 
 class PooledRequest(NamedTuple):
@@ -27,10 +39,10 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: no callback, chain, chord or group, no receiver of a signal."""
+        """Whether the command is all there is to do: it is to be applied, no callback, no chord, no receiver."""
         return not (
             any((self.embed or {}).values())
-            or self.context.get("group")
+            or self.context.get(DROPPED)
             or signals.task_prerun.receivers
             or signals.task_success.receivers
             or signals.task_postrun.receivers
@@ -38,18 +50,66 @@ class PooledRequest(NamedTuple):
 
 
 class Requeue(NamedTuple):
-    """The outcome of a message that goes back to its queue, and why. pause_seconds: not before."""
+    """The outcome of a message that goes back to its queue, and why.
+
+    servers_failed: whether PostgreSQL failed, and would fail other messages as well. pause_seconds: not before.
+    """
 
     reason: str
+    servers_failed: bool = False
     pause_seconds: float = 0.0
+
+    @classmethod
+    def after(cls, error: Exception) -> "Requeue":
+        """For a message whose work this error ended."""
+        if isinstance(error, Blocked):
+            return cls(str(error), pause_seconds=error.pause_seconds)
+        return cls(str(error), servers_failed=True)
 
 
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
+def requeue_of(failed: Any) -> Requeue | None:
+    """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
+    error = failed.exception
+    if isinstance(error, ExceptionWithTraceback):
+        error = error.exc
+    return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
+
+
 class Request(StockRequest):
-    """A request that can be part of a batch."""
+    """A request that can be part of a batch.
+
+    One that is past its `expires`, or that an operator revoked, goes to the pool as well, to be answered.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in _SHADOWING & self.request_dict.keys():
+            del self.request_dict[name]
+        self.request_dict[DROPPED] = None
+
+    @property
+    def dropped(self) -> str | None:
+        """Why the message is not to be applied."""
+        return self.request_dict[DROPPED]
+
+    def maybe_expire(self) -> bool:
+        """Whether its time is up. Celery would discard all later messages of the task id too, for hours."""
+        return self.expires is not None and datetime.now(UTC if self.expires.tzinfo else None) > self.expires
+
+    def revoked(self) -> bool:
+        """Whether it was ended, with its process. One that is merely revoked or expired still has to be answered."""
+        return self._already_revoked or (not self.dropped and super().revoked() and not self.dropped)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        if terminated:
+            super()._announce_revoked(reason, terminated, signum, expired)
+        else:
+            self.request_dict[DROPPED] = reason
+            self._eta = None  # to be answered now
 
     @property
     def commands(self) -> int:
@@ -77,19 +137,27 @@ class Request(StockRequest):
         if isinstance(outcome, Requeue):  # as for a task that raises Reject
             state.task_ready(self)
             self._put_back(outcome)
+        elif self.dropped and not outcome[0]:
+            self._conclude_dropped(expired=self.dropped == "expired")
         else:
             self.on_success(outcome)
 
+    def _conclude_dropped(self, *, expired: bool) -> None:
+        """As Celery does where it discards a message, but its sender has been told a verdict."""
+        state.task_ready(self)
+        self.acknowledge()
+        self.send_event("task-revoked", terminated=False, signum=None, expired=expired)
+        signals.task_revoked.send(self.task, request=self._context, terminated=False, signum=None, expired=expired)
+
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. A message that is to pause goes back after that."""
-        error = exc_info.exception
-        if isinstance(error, ExceptionWithTraceback):
-            error = error.exc
-        if isinstance(error, Reject) and isinstance(error.reason, Requeue):
-            state.task_ready(self)
-            self._put_back(error.reason)
-            return None
-        return super().on_failure(exc_info, *args, **options)
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the gate."""
+        outcome = requeue_of(exc_info)
+        if outcome is None:
+            return super().on_failure(exc_info, *args, **options)
+        if outcome.servers_failed:
+            self._app.gate.fail(outcome.reason)
+        self.conclude(outcome)
+        return None
 
     def _put_back(self, outcome: Requeue) -> None:
         """Give the message back, after its pause: it is unacked until then, and lost with nobody."""

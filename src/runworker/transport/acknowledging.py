@@ -10,10 +10,10 @@ import structlog
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from runworker.transport.envelopes import UNREADABLE, entry_item, entry_parts, redelivered
-from runworker.transport.scripts import PUT_BACK
+from runworker.transport.scripts import OVERDUE, PUT_BACK
 
 _log = structlog.get_logger(__name__)
 
@@ -99,10 +99,19 @@ class QoS(stock.QoS):
         self.put_back(reversed(self._delivered))
         self._delivered.clear()
 
-    def restore_visible(self, *args: Any, **options: Any) -> None:
-        """Put back the messages, of any worker, that have been unacked for too long."""
+    def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 10) -> None:
+        """Put back the messages, of any worker, that have been unacked for too long, at every `interval`th call.
+
+        Unlike kombu's, by the server's clock and without a lock: two workers that try put a message back once.
+        """
         self.flush()
-        super().restore_visible(*args, **options)
+        self._vrestore_count += 1
+        if (self._vrestore_count - 1) % (interval or 1):
+            return
+        try:
+            self.put_back(self.channel.server.eval(OVERDUE, 1, self.channel.unacked[1], self.visibility_timeout))
+        except ResponseError as error:  # a server that refuses this refuses a fetch too, which has the worker pause
+            _log.debug("transport.restoring_postponed", error=str(error))
 
     def restore_by_tag(self, tag: str | bytes, client: object = None, leftmost: bool = False) -> None:
         """Put one message back."""

@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from runworker.transport.acknowledging import QoS
+from runworker.transport.deadlines import KEEPALIVE
 from runworker.transport.envelopes import UNREADABLE, address_of, opened
 from runworker.transport.fetching import AT_ONCE, FetchRequest, Item, Source
 from runworker.transport.leases import Lease
@@ -34,6 +35,7 @@ class Channel(stock.Channel):
     """
 
     QoS = QoS
+    socket_keepalive_options: Any = KEEPALIVE
     _in_poll: Any = None
     _brpop_sent_at: Any = None
 
