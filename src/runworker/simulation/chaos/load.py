@@ -35,6 +35,9 @@ SENT_TWICE: Final = 0.3
 PACKED: Final = 0.03
 """Share of messages that carry many commands."""
 
+ENQUEUED: Final = 0.05
+"""Share of messages that are none: their commands go into the ledger, in a transaction of the sender's."""
+
 MOST_PACKED: Final = 40
 
 
@@ -52,8 +55,15 @@ class WaveSize:
     rivals: int = 3
 
 
-Message = Sequence[Command] | DamagedItem
-"""One command, many packed together, or what is left of one."""
+@dataclass(frozen=True, slots=True)
+class EnqueuedCommands:
+    """Commands that an upstream puts into the ledger in one transaction of its own."""
+
+    commands: Sequence[Command]
+
+
+Message = Sequence[Command] | EnqueuedCommands | DamagedItem
+"""One command, many packed together or enqueued together, or what is left of one."""
 
 
 class Load:
@@ -78,11 +88,13 @@ class Load:
         commands = self._runs()
         commands += random.sample(commands, round(len(commands) * SENT_TWICE))
         random.shuffle(commands)
-        messages: list[Message] = list(self._packed(commands))
+        messages: list[Message] = [
+            EnqueuedCommands(packed) if random.random() < ENQUEUED else packed for packed in self._packed(commands)
+        ]
         for _ in range(size.contested):
             at = random.randrange(len(messages) + 1)
             messages[at:at] = ([command] for command in self._contested())
-        whole = [message[0] for message in messages if not isinstance(message, DamagedItem)]
+        whole = [message[0] for message in messages if isinstance(message, list)]
         for _ in range(size.damaged):
             damage = damaged(random, random.choice(whole), str(uuid4()))
             messages.insert(random.randrange(len(messages)), damage)
