@@ -4,15 +4,15 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from runworker.client import NoVerdict
@@ -93,7 +93,7 @@ class _Execution:
         self._began = self._disturbed_at = time.monotonic()
 
     def run(self) -> ChaosReport:
-        upstream, on = self._upstream, self._on
+        upstream = self._upstream
         with self._crew:
             self._began = self._disturbed_at = time.monotonic()
             with upstream:
@@ -105,19 +105,26 @@ class _Execution:
                 upstream.send_no_more_waves()
                 self._await_end()
                 silent = self._hear_in_the_end()
-            seconds = self._seconds
-        figures = {
+            figures = self._figures()
+        others = (*self._crew.ended, *silent, *too_slow(self._faults), *self._proof())
+        with self._on.database.connect() as connection:
+            evidence = read_evidence(connection, list(self._history.exchanges))
+        report = judged(self._history, evidence, figures, others)
+        self._history.noted("ledger of violations", rows=[asdict(entry) for entry in report.entries(evidence)])
+        return report
+
+    def _figures(self) -> dict[str, Any]:
+        with self._on.database.connect() as connection:
+            postgresql = connection.execute(text("SHOW server_version")).scalar_one()
+        return {
             "seed": self._plan.seed,
-            "seconds": round(seconds, 1),
+            "seconds": round(self._seconds, 1),
+            "servers": {"postgresql": postgresql, "valkey": self._on.site.broker.info("server")["valkey_version"]},
             "kills": self._crew.killed[KILLED],
             "workers": dict(self._crew.killed),
             "inside_workers": dict(self._crew.inside),
             "faults": {name: record.as_dict for name, record in sorted(self._faults.items())},
         }
-        others = (*self._crew.ended, *silent, *too_slow(self._faults), *self._proof())
-        with on.database.connect() as connection:
-            evidence = read_evidence(connection, list(self._history.exchanges))
-        return judged(self._history, evidence, figures, others)
 
     def _hear_in_the_end(self) -> list[str]:
         """Hear the last of all verdicts. Returns why that cannot be, if so."""

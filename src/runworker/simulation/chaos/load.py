@@ -29,6 +29,11 @@ DATA: Final = MasterDataPlan(flows={PLANT_FLOW: ()}, suppliers=SUPPLIERS)
 SKUS: Final = ("15", "30")
 INCIDENTS_OF_A_RUN: Final = 3
 
+NEAR: Final = 5
+"""Places by which a command of a run may come too late where its system sends in order."""
+
+ANYWHERE: Final = 1_000_000
+
 SENT_TWICE: Final = 0.3
 """Share of commands that are sent once more."""
 
@@ -86,8 +91,6 @@ class Load:
         """The messages of the next wave, in the order in which they are sent."""
         random, size = self._random, self._size
         commands = self._runs()
-        commands += random.sample(commands, round(len(commands) * SENT_TWICE))
-        random.shuffle(commands)
         messages: list[Message] = [
             EnqueuedCommands(packed) if random.random() < ENQUEUED else packed for packed in self._packed(commands)
         ]
@@ -111,7 +114,11 @@ class Load:
             self._builder.recalled = next(iter(self._builder.lots))
         runs = self._builder.build().runs
         new, self._built = runs[self._built :], len(runs)
-        return [planned.command for run in new for planned in run.commands]
+        # As a plant sends them, or as a network brings them that has no order at all.
+        apart = self._random.choice((NEAR, ANYWHERE))
+        sent = [(place, planned.command) for run in new for place, planned in enumerate(run.commands)]
+        sent += self._random.sample(sent, round(len(sent) * SENT_TWICE))
+        return [command for _, command in sorted(sent, key=lambda each: each[0] + self._random.uniform(0, apart))]
 
     def _contested(self) -> Iterator[Command]:
         flow, run_id = self._rivals.flows[PLANT_FLOW], uuid4()
