@@ -28,6 +28,7 @@ def test_verdict_of_an_applied_command(plant: Plant, engine: Engine) -> None:
         "command": "start_run",
         "idempotency_key": str(command.idempotency_key),
         "replayed": False,
+        "payload_sha256": command.fingerprint.hex(),
         "run_id": str(run),
         "run_code": code,
         "run_status": "RUNNING",

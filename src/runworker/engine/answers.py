@@ -82,6 +82,7 @@ class Answers:
         about: dict[str, Any] = {"command": pending.name, "idempotency_key": pending.key}
         if isinstance(command, Command):
             about |= {"run_id": command.target_run, "lot_id": command.target_lot}
+            about["payload_sha256"] = command.fingerprint.hex()
         match pending.judgement:
             case Outcome() as outcome:
                 about["run_id"] = about.get("run_id") or (outcome.lots[0].run_id if outcome.lots else None)
@@ -157,4 +158,5 @@ def _reused(command: Command, row: LedgerRow | None) -> Verdict:
         command.idempotency_key,
         code=Code.IDEMPOTENCY_KEY_REUSED,
         message=f"the key belongs to {first} with another payload; a new command needs a new key",
+        payload_sha256=command.fingerprint.hex(),
     )

@@ -21,6 +21,9 @@ _log = structlog.get_logger(__name__)
 _PAUSE_SECONDS: Final = 2.0
 """Pause before the thread listens again, once it could not."""
 
+_LOOK_AGAIN_SECONDS: Final = 0.1
+"""Pause between two looks at an intake that is closed over PostgreSQL."""
+
 
 class OutboxThread(bootsteps.StartStopStep):
     """Starts and stops the thread with the worker, after the pool has forked."""
@@ -51,6 +54,9 @@ class OutboxThread(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self._app.intake.is_database_ready:
+                self._stopping.wait(_LOOK_AGAIN_SECONDS)
+                continue
             try:
                 listen(self._app.engine, self._take, self._stopping.is_set)
             except Exception as error:
@@ -61,6 +67,8 @@ class OutboxThread(bootsteps.StartStopStep):
                 self._stopping.wait(_PAUSE_SECONDS)
 
     def _take(self) -> None:
+        if not self._app.intake.is_database_ready:
+            raise Unavailable("PostgreSQL is not as a worker needs it; the log says why at intake.closed")
         began = time.monotonic()
         if taken := take_queued(self._app.engine, self._stopping.is_set):
             _log.info("queued.taken", commands=taken, seconds=round(time.monotonic() - began, 4))

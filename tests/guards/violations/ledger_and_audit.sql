@@ -72,6 +72,24 @@ UPDATE dead_letters SET raw_body = 'improved';
 -- refused: guard_dead_letters_kept (first seen)
 UPDATE dead_letters SET first_seen_at = now() - interval '1 day', times = times + 1;
 
+-- refused: guard_dead_letters_truncate
+TRUNCATE dead_letters;
+
+-- refused: ck_dead_letters_discarded (nobody says why)
+UPDATE dead_letters SET discarded_at = now(), discarded_by = md5('admin')::uuid;
+
+-- refused: ck_dead_letters_discarded (nobody says who)
+UPDATE dead_letters SET discarded_at = now(), discard_reason = 'the sender is mended';
+
+-- refused: ck_dead_letters_discarded (a reason and no discard)
+UPDATE dead_letters SET discard_reason = 'the sender is mended';
+
+-- refused: ck_dead_letters_reasons (ten blanks)
+UPDATE dead_letters SET discarded_at = now(), discarded_by = md5('admin')::uuid, discard_reason = repeat(' ', 10);
+
+-- refused: ck_dead_letters_reasons (too long)
+UPDATE dead_letters SET replayed_at = now(), replay_reason = repeat('x', 501);
+
 -- refused: guard_audit_events_append_only (UPDATE)
 UPDATE audit_events SET actor = md5('admin')::uuid;
 
