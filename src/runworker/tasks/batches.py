@@ -16,6 +16,7 @@ from celery.worker import state
 from runworker.tasks.batch_work import apply_together
 from runworker.tasks.intake import Intake
 from runworker.tasks.requests import Request, Requeue, TaskResult
+from runworker.tasks.time_limits import limit_passed, shortest
 
 _log = structlog.get_logger(__name__)
 
@@ -104,12 +105,16 @@ class Batches:
     def _start(self, requests: list[Request]) -> None:
         batch = _Batch(requests)
         self._working.add(batch)
+        hard, soft = shortest(request.time_limits for request in requests)
         self._consumer.pool.apply_async(
             apply_together,
             args=([request.pooled() for request in requests],),
             accept_callback=partial(self._accepted, batch),
             callback=partial(self._done, batch),
             error_callback=partial(self._failed, batch),
+            timeout_callback=partial(self._timed_out, batch),
+            timeout=hard,
+            soft_timeout=soft,
         )
 
     def _accepted(self, batch: _Batch, pid: int, at: float) -> None:
@@ -132,6 +137,11 @@ class Batches:
             self._intake.fail(failures[0].reason)
         else:
             self._intake.succeed()
+
+    def _timed_out(self, batch: _Batch, soft: bool, seconds: float) -> None:
+        """Of green threads, a batch that is over its limit ends with this alone."""
+        if not soft and batch in self._working:
+            self._failed(batch, limit_passed(seconds))
 
     def _failed(self, batch: _Batch, error: ExceptionInfo) -> None:
         """The pool process is gone: killed, out of memory, over its time limit. One message may have done that.

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+import structlog
 from billiard.einfo import ExceptionWithTraceback
 from celery import signals
 from celery.app.task import Context
@@ -13,6 +14,9 @@ from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
 
 from runworker.errors import Blocked
+from runworker.tasks.time_limits import Limits, Overdue, is_time_limit, limit_passed
+
+_log = structlog.get_logger(__name__)
 
 DROPPED: Final = "runworker_dropped"
 """The part of a request that says why its message is not applied: "expired" or "revoked", else None."""
@@ -53,17 +57,21 @@ class Requeue(NamedTuple):
     """The outcome of a message that goes back to its queue, and why.
 
     servers_failed: whether PostgreSQL failed, and would fail other messages as well. pause_seconds: not before.
+    is_overdue: whether its process was ended over a time limit, and could not tell of it.
     """
 
     reason: str
     servers_failed: bool = False
     pause_seconds: float = 0.0
+    is_overdue: bool = False
 
     @classmethod
-    def after(cls, error: Exception) -> "Requeue":
+    def after(cls, error: BaseException) -> "Requeue":
         """For a message whose work this error ended."""
         if isinstance(error, Blocked):
             return cls(str(error), pause_seconds=error.pause_seconds)
+        if isinstance(error, Overdue):
+            return cls(str(error))
         return cls(str(error), servers_failed=True)
 
 
@@ -76,6 +84,8 @@ def requeue_of(failed: Any) -> Requeue | None:
     error = failed.exception
     if isinstance(error, ExceptionWithTraceback):
         error = error.exc
+    if is_time_limit(error):
+        return Requeue(f"the time limit has passed: {error}", is_overdue=True)
     return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
 
 
@@ -84,6 +94,8 @@ class Request(StockRequest):
 
     One that is past its `expires`, or that an operator revoked, goes to the pool as well, to be answered.
     """
+
+    _own_limits: Limits = (None, None)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -120,7 +132,17 @@ class Request(StockRequest):
     @property
     def has_time_limits(self) -> bool:
         """Whether the message asks for time limits of its own, which a batch cannot give."""
-        return any(self.time_limits)
+        return any(self._own_limits)
+
+    @property
+    def time_limits(self) -> Limits:
+        """The message's own limits, else those that its task has now: `control time_limit` changes them."""
+        hard, soft = self._own_limits
+        return hard or self.task.time_limit, soft or self.task.soft_time_limit
+
+    @time_limits.setter
+    def time_limits(self, limits: Limits) -> None:
+        self._own_limits = limits
 
     @property
     def is_over(self) -> bool:
@@ -154,10 +176,19 @@ class Request(StockRequest):
         outcome = requeue_of(exc_info)
         if outcome is None:
             return super().on_failure(exc_info, *args, **options)
+        if outcome.is_overdue:
+            _log.warning("message.requeued", task=self.type, task_id=self.id, error=outcome.reason)
         if outcome.servers_failed:
             self._app.intake.fail(outcome.reason)
         self.conclude(outcome)
         return None
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Give the message back whose process was ended over a limit. Celery would tell its sender of a failure."""
+        if soft:
+            super().on_timeout(soft, timeout)
+        elif not self.acknowledged:  # else given back at the end of its task, which billiard tells of as well
+            self.on_failure(limit_passed(timeout))
 
     def _put_back(self, outcome: Requeue) -> None:
         """Give the message back, after its pause: it is unacked until then, and lost with nobody."""
