@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -97,15 +98,17 @@ class Plant:
             self._client.post(one.command)
         self.wait_until_idle()
 
-    def told(self, keys: list[UUID]) -> dict[UUID, str]:
-        """The verdicts that a sender reads at this moment."""
+    def told(self, keys: list[UUID]) -> dict[UUID, dict[str, Any]]:
+        """The verdicts that a sender reads at this moment, or what Celery says in place of one."""
         metas = self.site.broker.mget([f"celery-task-meta-{key}" for key in keys]) if keys else []
         found = {key: json.loads(meta) for key, meta in zip(keys, metas, strict=True) if meta}
-        return {key: (meta["result"] or {}).get("status", meta["status"]) for key, meta in found.items()}
+        return {key: meta["result"] if meta["status"] == "SUCCESS" else meta for key, meta in found.items()}
 
-    def in_ledger(self, keys: list[UUID]) -> dict[UUID, str]:
-        """What the primary of the moment has."""
-        found = "SELECT idempotency_key, status FROM commands WHERE idempotency_key = ANY(%s)"
+    def in_ledger(self, keys: list[UUID]) -> dict[UUID, dict[str, Any]]:
+        """The verdicts that the primary of the moment has."""
+        found = (
+            "SELECT idempotency_key, verdict FROM commands WHERE idempotency_key = ANY(%s) AND decided_at IS NOT NULL"
+        )
         return dict(self.site.cluster.primary.execute(found, keys))
 
     def count(self, table: str) -> int:
@@ -120,19 +123,32 @@ class Plant:
             time.sleep(0.1)
 
 
-def told_and_missing(plant: Plant, *, waits: bool, promotes: int) -> dict[str, Any]:
-    """The primary dies under load.
+@dataclass(frozen=True)
+class Case:
+    """What commits of the primary wait for, and which of its two standbys is promoted.
 
-    waits: whether its commits wait for the first standby, which is in step, and not for the second, which has heard
-    nothing for seconds. promotes: which of the two.
+    Of the standbys, 0 is in step, and 1 has heard nothing for seconds when the primary dies. waits_for: the one that
+    `synchronous_standby_names` names, if any. commit: `synchronous_commit`.
     """
+
+    waits_for: int | None
+    promoted: int
+    commit: str = "on"
+
+
+CASES: Final = (Case(0, 0), Case(0, 1), Case(None, 0), Case(None, 1), Case(1, 1), Case(1, 1, "local"))
+
+
+def told_and_missing(plant: Plant, case: Case) -> dict[str, Any]:
+    """The primary dies under load, a standby is promoted, and what it does not have is sent again."""
     cluster = plant.site.cluster
     plant.site.restore()
-    first, second = cluster.standbys
+    standbys = cluster.standbys
+    cluster.primary.execute(f"ALTER DATABASE runworker SET synchronous_commit = {case.commit}")
     with Proxy(cluster.primary.port) as replication:
-        cluster.stop(second)
-        cluster.follow(second, through=replication)
-        cluster.acknowledge_by(first.name if waits else "")
+        cluster.stop(standbys[1])
+        cluster.follow(standbys[1], through=replication)
+        cluster.acknowledge_by("" if case.waits_for is None else standbys[case.waits_for].name)
         runs_before = plant.count("production_runs")
         with plant.workers():
             with plant.load() as load:
@@ -141,20 +157,24 @@ def told_and_missing(plant: Plant, *, waits: bool, promotes: int) -> dict[str, A
                 time.sleep(BEHIND_SECONDS)
                 cluster.crash()
             time.sleep(ON_THE_WAY_SECONDS)
-            told = plant.told(load.keys)
+            told = {key: verdict for key, verdict in plant.told(load.keys).items() if verdict["status"] == "APPLIED"}
             replication.go_away()
-            cluster.fail_over((first, second)[promotes])
+            cluster.fail_over(standbys[case.promoted])
             plant.wait_until_idle()
-            ledger = plant.in_ledger(load.keys)
-            applied = {key for key, status in told.items() if status == "APPLIED"}
-            missing = [one for one in load.sent if one.idempotency_key in applied - ledger.keys()]
-            plant.send_again(missing)
-    ledger = plant.in_ledger(load.keys)
+            missing = told.keys() - plant.in_ledger(load.keys).keys()
+            plant.send_again([one for one in load.sent if one.idempotency_key in missing])
+    ledger, told_last = plant.in_ledger(load.keys), plant.told(load.keys)
+    numbers = {(verdict["run_code"], key) for key, verdict in told.items()}
+    numbers |= {(verdict["run_code"], key) for key, verdict in ledger.items() if verdict["status"] == "APPLIED"}
     return {
         "sent": len(load.sent),
-        "told APPLIED before": len(applied),
+        "told APPLIED before": len(told),
         "of these missing": len(missing),
-        "APPLIED when sent again": sum(ledger.get(one.idempotency_key) == "APPLIED" for one in missing),
+        "APPLIED when sent again": sum(ledger[key]["status"] == "APPLIED" for key in missing & ledger.keys()),
+        "numbers of two runs": sum(runs > 1 for runs in Counter(number for number, _ in numbers).values()),
+        "told otherwise than the ledger says": sum(
+            told_last.get(key, {}).get("run_code") != verdict.get("run_code") for key, verdict in ledger.items()
+        ),
         "runs - commands": plant.count("production_runs") - runs_before - len(load.sent),
     }
 
@@ -178,7 +198,8 @@ def decided(plant: Plant, *, load_balancer: bool) -> dict[str, Any]:
                 cluster.fail_over(standby)
                 time.sleep(LOAD_SECONDS / 2)
             plant.wait_until_idle()
-    told, ledger = plant.told(load.keys), plant.in_ledger(load.keys)
+    told = {key: verdict["status"] for key, verdict in plant.told(load.keys).items()}
+    ledger = {key: verdict["status"] for key, verdict in plant.in_ledger(load.keys).items()}
     first = "SELECT extract(epoch FROM min(decided_at)) FROM commands WHERE decided_at > to_timestamp(%s)"
     ((first_at,),) = cluster.primary.execute(first, promoted_at)
     return {
@@ -198,11 +219,8 @@ def main() -> None:
     """Measure all of it, and print a line of each."""
     with TemporaryDirectory() as folder, ChaosSite(standbys=2) as site:
         plant = Plant(site, Path(folder) / "workers.log")
-        for waits in (True, False):
-            for promotes, which in enumerate(("the standby in step", f"one {BEHIND_SECONDS:.0f} s behind")):
-                names = "the standby in step" if waits else "''"
-                title = f"synchronous_standby_names = {names}; promoted: {which}"
-                _tell(title, told_and_missing(plant, waits=waits, promotes=promotes))
+        for case in CASES:
+            _tell(str(case), told_and_missing(plant, case))
         _tell("found by a URL of all servers", decided(plant, load_balancer=False))
         _tell("found by a load balancer", decided(plant, load_balancer=True))
 

@@ -27,6 +27,9 @@ REASON = "because the test says so"
 STEPS = (0, 1, 3, 10)
 """A short plan, with a gap of one index and a gap of several."""
 
+LONG = 10
+"""Seconds for which tests may hold a lock without a worker's going on with other things."""
+
 Graph = dict[str, Any]
 
 
@@ -76,9 +79,12 @@ class Plant:
         self._engines: list[Engine] = []
 
     def engine(self, **settings: Any) -> Engine:
-        """An engine on this database. Settings not given are the defaults, whatever the environment says."""
+        """An engine on this database. Settings not given are the defaults, whatever the environment says.
+
+        But for locks, which a test may hold for a while where its machine is busy.
+        """
         tell_late = settings.pop("tell_late", None)
-        own = self.settings(**settings)
+        own = self.settings(**{"lock_timeout_seconds": LONG} | settings)
         engine = Engine(own, tell_late) if tell_late else Engine(own)
         self._engines.append(engine)
         return engine

@@ -30,6 +30,7 @@ class Code(StrEnum):
     UNKNOWN_FIELD = "UNKNOWN_FIELD", "The command has no such field."
     INVALID_FIELD = "INVALID_FIELD", "A field has the wrong type, range, length or characters."
     BATCH_TOO_LARGE = "BATCH_TOO_LARGE", "A bulk message carries more commands than it may."
+    QUARANTINED = "QUARANTINED", "The command ended every process that handled it; operations have been told."
     INTERNAL_ERROR = "INTERNAL_ERROR", "runworker failed on this command; operations have been told."
 
     # The ledger

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     default_site_code: str = Field(
         "MAIN", pattern=r"^[A-Z]{4}$", description="site of runs that are started without site_code"
     )
+    quarantine_after: int = Field(
+        5, ge=2, le=100, description="processes that a command may end, alone in each, before dead_letters keeps it"
+    )
     batch_size: int = Field(
         100, ge=1, le=500, description="commands of waiting messages applied in one transaction; 1: each by itself"
     )

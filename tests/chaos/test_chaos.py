@@ -1,6 +1,8 @@
 """`runworker chaos`: silent on the product as it is, and loud on each way in which it is broken on purpose."""
 
-from collections.abc import Iterator, Sequence
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,21 @@ class Silence:
     def show(self, what: str, done: int, total: int) -> None: ...
 
 
+class Outsider:
+    """Kills one worker, once."""
+
+    def __init__(self) -> None:
+        self._has_killed = False
+
+    def __call__(self) -> None:
+        if self._has_killed:
+            return
+        ours = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text("ascii").split()
+        workers = [pid for pid in ours if b"runworker.workers.child" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        self._has_killed = True
+
+
 @pytest.fixture(scope="module")
 def chaos_site() -> Iterator[ChaosSite]:
     with ChaosSite() as site:
@@ -46,9 +63,10 @@ def chaos(
     directory: Path,
     *,
     crew: CrewPlan,
-    seconds: float = 4.0,
+    seconds: float = 3.0,
     faults: Sequence[str] = (),
     wave: WaveSize = CONTESTED,
+    check: Callable[[], None] = lambda: None,
     **settings: Any,
 ) -> ChaosReport:
     plan = ChaosPlan(
@@ -60,16 +78,16 @@ def chaos(
         crew=crew,
         wave=wave,
         rate=100.0,
-        patience=8.0,
+        patience=7.0,
         settings={"sweep_seconds": 0.5, "lock_timeout_seconds": 1, "retry_seconds": 1, **settings},
     )
-    report = run_chaos(plan, ChaosContext(site, owner, directory, Silence(), lambda: None))
+    report = run_chaos(plan, ChaosContext(site, owner, directory, Silence(), check))
     print(report.as_dict)  # noqa: T201 - pytest shows it with a failure only
     return report
 
 
 def broken(module: str, rates: dict[Point, float] | None = None) -> CrewPlan:
-    return CrewPlan([Place(SOLO)] * 3, rates or {}, [f"tests.chaos.breaks.{module}"])
+    return CrewPlan([Place(SOLO)] * 2, rates or {}, [f"tests.chaos.breaks.{module}"])
 
 
 def test_nothing_is_found_where_nothing_is_broken(chaos_site: ChaosSite, owner: Engine, tmp_path: Path) -> None:
@@ -102,7 +120,9 @@ def test_a_claim_without_the_unique_key_applies_commands_twice(
     chaos_site: ChaosSite, owner: Engine, tmp_path: Path
 ) -> None:
     with without_the_unique_key(owner):
-        report = chaos(chaos_site, owner, tmp_path, crew=broken("claimed_anew"))
+        report = chaos(chaos_site, owner, tmp_path, crew=broken("claimed_anew"), check=Outsider())
+    # Beside it: a worker that nobody of chaos has killed.
+    assert any("ended by itself, with exit code -9" in violation.said for violation in report.others)
     assert any("the ledger has 2 rows of the key" in violation.said for violation in report.doubled)
 
 

@@ -5,13 +5,16 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url
 from tests.crew import PREFORK, Crew, eventually
 from tests.plant import Plant
+from tests.unit.documents import DOCS, blocks
 
+from runworker.client import Client
 from runworker.embedded.postgres import WORKER_LOGIN
 from runworker.simulation.chaos.cluster import Node
 from runworker.simulation.chaos.faults import FAULTS
@@ -97,3 +100,43 @@ def test_sessions_on_a_server_that_stays_a_standby_end(site: ChaosSite, tmp_path
             eventually(lambda: not worker_sessions_on(first), "no session left on the standby")
             assert not crew.plant.count("dead_letters")
             assert crew.workers[0].exit_code is None
+
+
+def test_commands_that_a_standby_never_had_come_from_the_old_server(site: ChaosSite, tmp_path: Path) -> None:
+    cluster = site.cluster
+    find_missing, move_counters, take_out, bring_in = blocks((DOCS / "failover.md").read_text(), "sql")
+    find_missing = find_missing.replace(":keys", "%s").rstrip(";\n")
+    create, copy, insert, _ = bring_in.split(";")
+    old, behind = cluster.primary, cluster.standbys[0]
+    with Proxy(old.port) as replication, crew_on(site, tmp_path / "workers.log") as crew:
+        cluster.stop(behind)
+        cluster.follow(behind, through=replication)
+        cluster.acknowledge_by("")
+        replication.fall_silent()
+        repeated = crew.plant.fields("start_run")
+        first = crew.upstream.send_task("runworker.start_run", kwargs=repeated, task_id=repeated["idempotency_key"])
+        lost = [first.id, *start(crew)]
+        assert_applied(crew, *lost)
+        cluster.crash()
+        old.proxy.go_away()
+        replication.go_away()
+        cluster.fail_over(behind)
+        with Client(crew.broker_url) as client:
+            assert set(client.verdicts(*map(UUID, lost)).values()) == {None}
+        assert {str(key) for (key,) in behind.execute(find_missing, lost)} == set(lost)
+
+        cluster.start(old)
+        with old.connect() as source, behind.connect() as target:
+            for statement in (move_counters, create):
+                target.execute(statement)
+            with source.cursor().copy(take_out.rstrip(";\n")) as rows, target.cursor().copy(copy) as into:
+                for row in rows:
+                    into.write(row)
+            assert target.execute(insert).rowcount == len(lost)
+        for key in lost:
+            crew.applied(key)
+        assert_applied(crew, *lost)
+        again = crew.upstream.send_task("runworker.start_run", kwargs=repeated, task_id=f"again {lost[0]}")
+        assert crew.verdict(again)["replayed"]
+        cluster.stop(old)
+        old.proxy.come_back()

@@ -11,6 +11,7 @@ from psycopg import sql
 from tests.guards.sections import SECTIONS
 from tests.guards.test_allowed import TABLES_WITH_COMMAND_KEY
 from tests.guards.test_audit import CHANGES
+from tests.guards.test_queueing import NOTIFIES
 from tests.guards.test_races import LOCKS_RUN
 
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS
@@ -54,7 +55,7 @@ def test_every_constraint_has_a_violation(connection: psycopg.Connection) -> Non
 
 
 def test_every_trigger_has_a_test(connection: psycopg.Connection) -> None:
-    tested_here = AUDITING | {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY} | {LOCKS_RUN}
+    tested_here = AUDITING | {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY} | {LOCKS_RUN, NOTIFIES}
 
     for trigger, function, source in connection.execute(TRIGGERS):
         # A guard names in its function what it refuses; a trigger of refuse_change is itself the name.
@@ -153,13 +154,14 @@ def test_guards_do_not_follow_the_sessions_search_path(connection: psycopg.Conne
     assert following == []
 
 
-def test_only_the_audit_and_the_pruning_run_with_their_owners_rights(connection: psycopg.Connection) -> None:
+def test_what_runs_with_its_owners_rights_and_who_may_call_it(connection: psycopg.Connection) -> None:
     definers = connection.execute(
-        "SELECT proname, has_function_privilege('runworker_worker', oid, 'EXECUTE') FROM pg_proc"
-        " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+        "SELECT proname, ARRAY(SELECT grantee::regrole::text FROM aclexplode(proacl) WHERE grantee <> proowner)"
+        " FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     ).fetchall()
 
-    assert set(definers) == {(name, False) for name in AUDITING} | {("prune_commands", True)}
+    callers = {name: [] for name in AUDITING}
+    assert dict(definers) == callers | {"prune_commands": ["runworker_worker"], "enqueue_command": ["runworker_sender"]}
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

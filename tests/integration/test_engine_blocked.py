@@ -10,12 +10,19 @@ from tests.outsider import Outsider
 from tests.plant import Plant
 
 from runworker.commands import Command
+from runworker.config import Settings
 from runworker.engine import Engine
 from runworker.errors import Blocked
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
 
 APPLIED = CommandStatus.APPLIED
+
+
+@pytest.fixture
+def engine(plant: Plant) -> Engine:
+    """An engine that waits for locks as long as it does by default."""
+    return plant.engine(lock_timeout_seconds=Settings.model_fields["lock_timeout_seconds"].default)
 
 
 def started(plant: Plant, engine: Engine, number: int) -> list[UUID]:

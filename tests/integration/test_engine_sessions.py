@@ -51,7 +51,7 @@ def test_defaults_are_not_inherited(plant: Plant, mode: str) -> None:
         "row_security": "off",
         "synchronous_commit": "on",
         "statement_timeout": "15s",
-        "lock_timeout": "2s",
+        "lock_timeout": "10s",
         "idle_in_transaction_session_timeout": "15s",
         "timezone": "UTC",
         "datestyle": "ISO, MDY",

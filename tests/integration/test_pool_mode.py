@@ -56,7 +56,7 @@ def test_role_and_timeouts_are_the_transactions(plant: Plant, worker_database_ur
     engine = plant.engine(pool_mode=mode, database_url=worker_database_url, statement_timeout_seconds=7)
     untouched = state_after(plant.engine(pool_mode=mode, database_url=worker_database_url, database_role=None))
 
-    assert state_within(engine) == ("runworker_worker", "7s", "2s", "7s", "UTC")
+    assert state_within(engine) == ("runworker_worker", "7s", "10s", "7s", "UTC")
     assert state_after(engine)[:4] == untouched[:4]
     assert untouched[1:4] == state_of_nobody(plant)[1:4]
     with pytest.raises(ZeroDivisionError), engine.database.begin():
@@ -70,7 +70,7 @@ def test_goes_on_as_itself_where_it_may_not(plant: Plant, worker_database_url: s
         engine = plant.engine(pool_mode=mode, database_url=worker_database_url, database_role="no_such_role")
         within = state_within(engine)
     assert [event["reason"] for event in events if event["event"] == "database.role_not_taken"] == ["absent"]
-    assert within == (state_after(engine)[0], "15s", "2s", "15s", "UTC")
+    assert within == (state_after(engine)[0], "15s", "10s", "15s", "UTC")
 
 
 def test_transaction_mode_prepares_nothing(plant: Plant, worker_database_url: str) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from celery.result import AsyncResult
-from tests.crew import Crew, eventually
+from tests.acceptance.work import locked, started, wait_until_in_work
+from tests.crew import PREFORK, Crew, eventually
 from tests.envelopes import message
 from tests.plant import STEPS
 
@@ -14,7 +15,9 @@ from runworker.codes import Code
 
 pytestmark = pytest.mark.timeout(120)
 
-WAYS: list[Mapping[str, Any]] = [{}, {"time_limit": 60}]
+CALLBACK: Final = {"task": "runworker.verdicts", "args": [], "kwargs": {"keys": []}, "options": {}, "immutable": True}
+
+WAYS: list[Mapping[str, Any]] = [{}, {"link": CALLBACK}]
 """How a message goes: in a batch, and by itself through Celery's own tracer."""
 
 
@@ -71,7 +74,7 @@ def expired() -> dict[str, str]:
     return {"expires": (datetime.now(UTC) - timedelta(seconds=5)).isoformat()}
 
 
-@pytest.mark.parametrize("headers", [{}, {"timelimit": [60, None]}, {"eta": "2999-01-01T00:00:00"}], ids=str)
+@pytest.mark.parametrize("headers", [{}, {"timelimit": [1e-9, 1e-9]}, {"eta": "2999-01-01T00:00:00"}], ids=str)
 def test_one_that_comes_too_late_is_told_so_and_may_be_sent_again(
     shared_crew: Crew, headers: Mapping[str, Any]
 ) -> None:
@@ -116,3 +119,16 @@ def test_what_an_operator_took_back_is_not_applied_under_its_task_id(shared_crew
     assert not shared_crew.plant.count("commands", f"idempotency_key = '{key}'")
     shared_crew.push(message(fields, headers={"id": "another"}).content)
     assert told(shared_crew, "another", "APPLIED")["idempotency_key"] == key
+
+
+@pytest.mark.parametrize("batch_size", [100, 1], ids=["batched", "alone"])
+def test_what_a_time_limit_ends_is_done_again_and_is_no_failure(crew: Crew, batch_size: int) -> None:
+    crew.hire((*PREFORK, "--time-limit", "1"), batch_size=batch_size)
+    run = started(crew)
+    with locked(crew, run):
+        sent = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
+        wait_until_in_work(crew)
+        eventually(lambda: "over the time limit of" in crew.written(), "the message given back")
+        assert crew.stored_result(sent.id) is None  # no FAILURE, either
+    assert crew.verdict(sent)["status"] == "APPLIED"
+    crew.wait_until_idle()

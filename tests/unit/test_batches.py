@@ -51,14 +51,14 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
         hub.call_soon(acknowledged.append, True)  # as Celery's requests do
 
     request = SimpleNamespace(
-        has_time_limits=False,
+        deaths=None,
         time_limits=(None, None),
         commands=1,
         revoked=lambda: False,
         pooled=lambda: None,
         conclude=conclude,
     )
-    pool = SimpleNamespace(num_processes=1, apply_async=apply_async)
+    pool = SimpleNamespace(num_processes=1, uses_semaphore=False, apply_async=apply_async)
     intake = Intake(lambda: ([], []))
     intake.is_open = True
     batches = Batches(SimpleNamespace(hub=hub, pool=pool), intake, 100, send_alone=lambda _request: None)

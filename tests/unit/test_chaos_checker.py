@@ -18,7 +18,7 @@ from runworker.simulation.chaos.checker import (
     lost,
     told_wrongly,
 )
-from runworker.simulation.chaos.history import History
+from runworker.simulation.chaos.history import History, Way
 
 KEY, OTHER, DAMAGED = "0b5f1a52-0000-4000-8000-000000000001", "0b5f1a52-0000-4000-8000-000000000002", "damaged"
 RUN = "0b5f1a52-0000-4000-8000-00000000000a"
@@ -43,7 +43,7 @@ def history(tmp_path: Path) -> Iterator[History]:
     """A client that has sent one command, which was taken."""
     history = History(tmp_path / "history.jsonl")
     history.plan(KEY, ADVANCE)
-    history.sent([KEY], "alone", time.time())
+    history.sent([KEY], Way.ALONE, time.time())
     yield history
     history.close()
 
@@ -61,7 +61,7 @@ def test_nothing_speaks_against_what_went_right(history: History) -> None:
     history.told(KEY, wire("WAITING", waiting_for={"run_id": RUN}))
     history.told(KEY, wire("APPLIED") | {"replayed": True})
     history.plan(DAMAGED, None)
-    history.sent([DAMAGED], "damaged", time.time())
+    history.sent([DAMAGED], Way.DAMAGED, time.time())
     history.told(DAMAGED, wire("REJECTED", key="", code="MALFORMED_MESSAGE"))
     assert violations(history, replace(APPLIED, letters=frozenset({DAMAGED}))) == {}
 
@@ -92,13 +92,19 @@ def test_what_the_broker_never_took_is_not_lost(history: History) -> None:
 def test_what_went_with_the_data_of_the_broker_is_not_lost_until_it_was_sent_again(history: History) -> None:
     history.lost()
     assert violations(history, NOTHING) == {}
-    history.sent([KEY], "alone", time.time())
+    history.sent([KEY], Way.ALONE, time.time())
+    assert list(violations(history, NOTHING)) == ["lost"]
+
+
+def test_what_is_in_postgresql_does_not_go_with_the_data_of_the_broker(history: History) -> None:
+    history.sent([KEY], Way.ENQUEUED, time.time())
+    history.lost()
     assert list(violations(history, NOTHING)) == ["lost"]
 
 
 def test_a_damaged_message_that_is_told_and_not_kept_is_lost(history: History) -> None:
     history.plan(DAMAGED, None)
-    history.sent([DAMAGED], "damaged", time.time())
+    history.sent([DAMAGED], Way.DAMAGED, time.time())
     history.told(DAMAGED, wire("REJECTED", key="", code="MALFORMED_MESSAGE"))
     [said] = violations(history, APPLIED)["lost"]
     assert said.endswith("is no dead letter; the last told was REJECTED (MALFORMED_MESSAGE)")

@@ -2,7 +2,7 @@
 
 from runworker.doctor.access import Access
 from runworker.doctor.examination import Group, examine
-from runworker.doctor.findings import Check, Finding, Severity
+from runworker.doctor.findings import DoctorCheck, Finding, Severity
 from runworker.doctor.groups import GROUPS, all_checks
 
-__all__ = ["GROUPS", "Access", "Check", "Finding", "Group", "Severity", "all_checks", "examine"]
+__all__ = ["GROUPS", "Access", "DoctorCheck", "Finding", "Group", "Severity", "all_checks", "examine"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 from redis import Redis
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NullPool, create_engine
 
 from runworker.config import Settings
 from runworker.engine.sql.connection import connect
@@ -41,6 +41,18 @@ class Access:
                 yield connection
         finally:
             database.dispose()
+
+    @contextmanager
+    def newcomer(self) -> Iterator[Connection]:
+        """PostgreSQL as the observer's login finds it that asks for nothing: with the defaults that others get."""
+        settings = as_owner(self.settings)
+        database = create_engine(
+            settings.database_url.get_secret_value() if settings.database_url else "",
+            poolclass=NullPool,
+            connect_args={"connect_timeout": settings.connect_timeout_seconds},
+        )
+        with database.connect() as connection:
+            yield connection
 
     @contextmanager
     def worker(self) -> Iterator[Connection]:

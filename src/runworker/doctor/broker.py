@@ -11,8 +11,9 @@ from runworker.doctor.access import Access
 from runworker.doctor.examination import away
 from runworker.doctor.findings import Finding, check, error, note, ok, warning
 from runworker.doctor.measures import room, skew
-from runworker.readiness import AWAY, look_at_broker, maxmemory_policy
+from runworker.readiness import look_at_broker, maxmemory_policy
 
+AWAY: Final = "broker-away"
 OLDEST: Final = {"redis": 7, "valkey": 8}
 FULL: Final = 0.8
 NEARLY_FULL: Final = 0.95
@@ -38,7 +39,7 @@ def reachable(access: Access) -> Iterator[Finding]:
     yield ok(AWAY, "the broker answers")
 
 
-@check("broker-refuses", "broker-evicts", "broker-policy")
+@check("broker-policy", "broker-refuses", "broker-evicts")
 def policy(access: Access) -> Iterator[Finding]:
     """It writes, and never throws messages away."""
     with access.broker() as client:

@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from runworker.app import app
 from runworker.doctor.access import Access
 from runworker.doctor.findings import Finding, check, error, listed, ok, warning
 from runworker.errors import ConfigurationError
-from runworker.tasks.worker_app import celery_settings
+from runworker.tasks.worker_app import WorkerApp, celery_settings
 from runworker.transport import require_tested_kombu
 
 DECIDING: Final = (
@@ -45,6 +44,8 @@ def environment(_access: Access) -> Iterator[Finding]:
 def settings(access: Access) -> Iterator[Finding]:
     """Celery's settings in force are ours."""
     ours = celery_settings(access.given)
+    app = WorkerApp("runworker.doctor", set_as_current=False)
+    app.settings = access.given
     wrong = sorted(name for name, value in ours.items() if getattr(app.conf, name) != value)
     if wrong:
         yield error(

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from sqlalchemy.exc import DBAPIError
 
 from runworker.doctor.access import Access
-from runworker.doctor.findings import Check, Finding, Severity
+from runworker.doctor.findings import DoctorCheck, Finding, Severity
 from runworker.errors import RunworkerError
 from runworker.safe_text import without_passwords
 
@@ -25,8 +25,8 @@ _CANNOT: Final = "What could not be looked at may be wrong."
 class Group:
     """Checks that need the same server. opening: the first, without which the others are not made; None: no server."""
 
-    opening: Check | None
-    checks: Sequence[Check]
+    opening: DoctorCheck | None
+    checks: Sequence[DoctorCheck]
 
 
 def examine(
@@ -52,7 +52,7 @@ def examine(
             yield from _made(each, access)
 
 
-def _made(each: Check, access: Access) -> list[Finding]:
+def _made(each: DoctorCheck, access: Access) -> list[Finding]:
     """What a check finds. In a thread: not every wait of a library has a limit."""
     found: list[Finding] = []
     ended: list[Finding] = []
@@ -71,7 +71,7 @@ def _made(each: Check, access: Access) -> list[Finding]:
     return [*found, *ended]
 
 
-def _cannot(each: Check, failed: Exception) -> Finding:
+def _cannot(each: DoctorCheck, failed: Exception) -> Finding:
     said = _one_line(failed.orig if isinstance(failed, DBAPIError) and failed.orig else failed)
     if getattr(getattr(failed, "orig", None), "sqlstate", None) == "42501" or isinstance(failed, NoPermissionError):
         return Finding(
@@ -88,7 +88,7 @@ def _cannot(each: Check, failed: Exception) -> Finding:
     )
 
 
-def _unanswered(each: Check, said: str) -> Finding:
+def _unanswered(each: DoctorCheck, said: str) -> Finding:
     return Finding(each.name, Severity.WARNING, f"Could not be looked at: {said}.", _CANNOT, "Ask again.")
 
 

@@ -38,7 +38,7 @@ Find = Callable[["Access"], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """A look at one thing. names: of its findings, the first for what is well. asks: how it finds them."""
 
     names: tuple[str, ...]
@@ -50,9 +50,9 @@ class Check:
         return self.names[0]
 
 
-def check(*names: str) -> Callable[[Find], Check]:
+def check(*names: str) -> Callable[[Find], DoctorCheck]:
     """Make a function that yields findings a check."""
-    return lambda asks: Check(names, asks)
+    return lambda asks: DoctorCheck(names, asks)
 
 
 def ok(name: str, seen: str) -> Finding:

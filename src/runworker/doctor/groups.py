@@ -4,7 +4,7 @@ from typing import Final
 
 from runworker.doctor import broker, celery_settings, plant, postgres, queues, rights, sessions
 from runworker.doctor.examination import Group
-from runworker.doctor.findings import Check
+from runworker.doctor.findings import DoctorCheck
 
 GROUPS: Final = (
     Group(None, (celery_settings.environment, celery_settings.settings, celery_settings.version)),
@@ -51,6 +51,6 @@ GROUPS: Final = (
 )
 
 
-def all_checks() -> list[Check]:
+def all_checks() -> list[DoctorCheck]:
     """Each check of all groups."""
     return [each for group in GROUPS for each in ((group.opening,) if group.opening else ()) + tuple(group.checks)]

@@ -33,7 +33,7 @@ def waiting(access: Access) -> Iterator[Finding]:
             "commands-waiting",
             f"{seen}; one should have expired {span(row.overdue)} ago.",
             "No worker does upkeep: nothing that waits is expired, queued by INSERT, sealed or forgotten.",
-            "Start a worker; its log says at upkeep.postponed or worker.waits what keeps it.",
+            "Start a worker; its log says at upkeep.postponed or gate.closed what keeps it.",
         )
     else:
         yield ok("commands-waiting", seen)
@@ -53,7 +53,7 @@ def queued(access: Access) -> Iterator[Finding]:
             "commands-queued",
             f"{seen}.",
             "Workers take them in every RUNWORKER_SWEEP_SECONDS; none does.",
-            "Start a worker; its log says at upkeep.postponed or worker.waits what keeps it.",
+            "Start a worker; its log says at upkeep.postponed or gate.closed what keeps it.",
         )
     else:
         yield ok("commands-queued", seen)

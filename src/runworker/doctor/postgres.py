@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from runworker.doctor.access import Access
 from runworker.doctor.examination import away
-from runworker.doctor.findings import Finding, check, error, listed, ok, warning
+from runworker.doctor.findings import Finding, check, error, listed, note, ok, warning
 from runworker.doctor.measures import room, skew
 
 OLDEST: Final = 15
@@ -57,42 +57,41 @@ def version(access: Access) -> Iterator[Finding]:
 @check("postgresql-durability")
 def durability(access: Access) -> Iterator[Finding]:
     """A commit that was told is on disk."""
-    with access.worker() as connection:
+    with access.newcomer() as connection:
         names = ("fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
         fsync, pages, commit, standbys = in_force(connection, *names)
-    lost = [f"{name} = off" for name, value in (("fsync", fsync), ("full_page_writes", pages)) if value == "off"]
-    if commit == "off":
-        lost.append("synchronous_commit = off")
-    if lost:
+    off = [name for name, value in (("fsync", fsync), ("full_page_writes", pages)) if value == "off"]
+    if off:
         yield error(
             "postgresql-durability",
-            f"{', '.join(lost)}.",
+            f"{' and '.join(off)} off.",
             "After a crash, commands that were told APPLIED are gone, or the whole database is.",
-            f"ALTER SYSTEM RESET {lost[0].split()[0]}; SELECT pg_reload_conf(); likewise for database and login.",
+            f"ALTER SYSTEM RESET {off[0]}; SELECT pg_reload_conf()",
         )
-    elif commit == "local" and standbys:
+    if commit == "off" or (commit == "local" and standbys):
         yield warning(
             "postgresql-durability",
-            "synchronous_commit = local, and synchronous_standby_names is set.",
-            "No standby is waited for: a promotion may lose what was told APPLIED.",
-            "Set synchronous_commit to on for database and login.",
+            f"synchronous_commit = {commit}, unless a session says otherwise.",
+            "What others commit, commands that they INSERT among it, may be gone after a crash or a promotion.",
+            "ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf(); likewise for database and login.",
         )
-    else:
+    elif not off:
         yield ok("postgresql-durability", f"commits are waited for (synchronous_commit = {commit})")
 
 
 @check("postgresql-isolation")
 def isolation(access: Access) -> Iterator[Finding]:
-    """Workers' transactions see what was committed before each statement."""
-    with access.worker() as connection:
+    """Transactions see what was committed before each statement."""
+    with access.newcomer() as connection:
         [level] = in_force(connection, "transaction_isolation")
-    if level != "read committed":
-        yield error(
-            "postgresql-isolation",
-            f"Workers' transactions are {level}.",
-            "They do not see what others committed while they waited for a lock, and fail or take it twice.",
-            "Reset default_transaction_isolation for server, database and login.",
-        )
+    with access.worker() as connection:
+        [of_workers] = in_force(connection, "transaction_isolation")
+    why = "They do not see what others committed while they waited for a lock, and fail or take it twice."
+    remedy = "Reset default_transaction_isolation for server, database and login."
+    if of_workers != "read committed":
+        yield error("postgresql-isolation", f"Workers' transactions are {of_workers}.", why, remedy)
+    elif level != "read committed":
+        yield note("postgresql-isolation", f"Transactions are {level}, unless a session says otherwise.", why, remedy)
     else:
         yield ok("postgresql-isolation", level)
 

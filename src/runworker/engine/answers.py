@@ -9,7 +9,8 @@ from uuid import UUID
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.engine.batch import BatchRequest, PendingCommand
-from runworker.engine.sql.ledger import LedgerRow, LedgerWrite
+from runworker.engine.sql.ledger import LedgerWrite
+from runworker.engine.sql.ledger_rows import LedgerRow
 from runworker.errors import InvalidMessage, NotYet, Rejected
 from runworker.handlers.facts import Outcome
 from runworker.states import CommandStatus
@@ -63,7 +64,7 @@ class Answers:
             if command.fingerprint != self._originals[key]:
                 answers.append(_reused(command, self._known.get(key)))
                 continue
-            verdict = self._verdicts.get(key) or Verdict.from_dict(self._known[key].verdict or {})
+            verdict = self._verdicts.get(key) or self._known[key].told
             answers.append(verdict.as_replay() if key in answered else verdict)
             answered.add(key)
         return answers

@@ -20,7 +20,8 @@ from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.admission import is_storable, name_and_id, require_task_message
-from runworker.tasks.batches import Batches
+from runworker.tasks.batches import Batches, noting_what_begins
+from runworker.tasks.quarantine import Quarantine
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +40,9 @@ class Consumer(StockConsumer):
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
         app, pool = options["app"], options["pool"]
         size = app.settings.batch_size
+        self.quarantine = Quarantine(self, self._kept)
+        if not pool.uses_semaphore and pool.num_processes == 1:
+            on_task_request = noting_what_begins(on_task_request)
         self.batches = Batches(self, app.intake, size, on_task_request) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
@@ -90,6 +94,9 @@ class Consumer(StockConsumer):
                 require_task_message(message)
             except Exception as error:  # kombu's decoders raise whatever a body makes them raise
                 self.on_decode_error(message, error)
+                return
+            if self.quarantine.is_due(message):
+                self.quarantine.take(message)
                 return
             try:
                 handle(message)

@@ -23,7 +23,7 @@ class Dispatcher(EventDispatcher):
             return super().send(type, *args, **options | {"retry": False})
 
 
-class Events(stock.Events):
+class CeleryEvents(stock.Events):
     """Celery's events with this dispatcher."""
 
     dispatcher_cls = f"{__name__}:Dispatcher"

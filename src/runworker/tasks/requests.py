@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import WorkerLostError
 from celery import signals
 from celery.app.task import Context
 from celery.exceptions import Reject
@@ -15,6 +16,7 @@ from kombu.asynchronous import get_event_loop
 
 from runworker.errors import Blocked
 from runworker.tasks.time_limits import Limits, Overdue, is_time_limit, limit_passed
+from runworker.transport import DEATHS, deaths_of
 
 _log = structlog.get_logger(__name__)
 
@@ -75,18 +77,28 @@ class Requeue(NamedTuple):
         return cls(str(error), servers_failed=True)
 
 
+def is_lost_process(failed: Any) -> bool:
+    """Whether the pool's process has died with its task, and nobody told it to. failed: the task's ExceptionInfo."""
+    error = _error_in(failed)
+    ends = state.should_stop is not None or state.should_terminate is not None
+    return isinstance(error, WorkerLostError | SystemExit) and not ends
+
+
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
 def requeue_of(failed: Any) -> Requeue | None:
     """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
-    error = failed.exception
-    if isinstance(error, ExceptionWithTraceback):
-        error = error.exc
+    error = _error_in(failed)
     if is_time_limit(error):
-        return Requeue(f"the time limit has passed: {error}", is_overdue=True)
+        return Requeue(f"over the time limit of {error.args[0]} s" if error.args else str(Overdue()), is_overdue=True)
     return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
+
+
+def _error_in(failed: Any) -> BaseException:
+    error = failed.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
 
 
 class Request(StockRequest):
@@ -94,8 +106,6 @@ class Request(StockRequest):
 
     One that is past its `expires`, or that an operator revoked, goes to the pool as well, to be answered.
     """
-
-    _own_limits: Limits = (None, None)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -130,19 +140,32 @@ class Request(StockRequest):
         return max(len(many), 1) if isinstance(many, list) else 1
 
     @property
-    def has_time_limits(self) -> bool:
-        """Whether the message asks for time limits of its own, which a batch cannot give."""
-        return any(self._own_limits)
-
-    @property
     def time_limits(self) -> Limits:
-        """The message's own limits, else those that its task has now: `control time_limit` changes them."""
-        hard, soft = self._own_limits
-        return hard or self.task.time_limit, soft or self.task.soft_time_limit
+        """The limits that the task has now: `control time_limit` changes them."""
+        return self.task.time_limit, self.task.soft_time_limit
 
     @time_limits.setter
-    def time_limits(self, limits: Limits) -> None:
-        self._own_limits = limits
+    def time_limits(self, _of_message: Limits) -> None:
+        """No sender ends a process of the pool: PostgreSQL's timeouts bound the work."""
+
+    @property
+    def deaths(self) -> int | None:
+        """How many processes have ended while they did it alone. None: it was lost with no process yet."""
+        return deaths_of(self.message.headers)
+
+    def count_death(self, *, alone: bool) -> None:
+        """Note that it was lost with a process of the pool. alone: whether that did nothing else."""
+        self.message.headers[DEATHS] = deaths = (self.deaths or 0) + alone
+        if hasattr(self.message.channel.qos, "count_deaths"):  # of our transport
+            self.message.channel.qos.count_deaths(self.message.delivery_tag, deaths)
+
+    def note_begun(self) -> None:
+        """Tell the broker that this process does it now, and nothing else: it may not live to tell. Raises RedisError.
+
+        kombu's own transport has no place for that.
+        """
+        if hasattr(self.message.channel.qos, "begin_alone"):
+            self.message.channel.qos.begin_alone(self.message.delivery_tag)
 
     @property
     def is_over(self) -> bool:
@@ -172,7 +195,12 @@ class Request(StockRequest):
         signals.task_revoked.send(self.task, request=self._context, terminated=False, signum=None, expired=expired)
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake."""
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake.
+
+        A process that is gone counts against the message.
+        """
+        if is_lost_process(exc_info):
+            self.count_death(alone=True)
         outcome = requeue_of(exc_info)
         if outcome is None:
             return super().on_failure(exc_info, *args, **options)

@@ -16,7 +16,7 @@ class Overdue(BaseException):
     """A soft time limit has passed. No Exception, or it would be taken for a fault of the command at work."""
 
     def __str__(self) -> str:
-        return "the soft time limit has passed"
+        return "over the soft time limit"
 
 
 def heed_soft_limits() -> None:

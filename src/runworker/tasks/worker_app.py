@@ -26,10 +26,10 @@ from runworker.verdicts import Verdict
 class WorkerApp(Celery):
     """A Celery application that reads `RUNWORKER_` settings when it is first used, not when it is imported."""
 
-    events_cls = "runworker.tasks.events:Events"
+    events_cls = "runworker.tasks.events:CeleryEvents"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
         self._engine: Engine | None = None
         self.loader.override_backends = results.BACKENDS
         self.add_defaults(lambda: celery_settings(self.settings))
@@ -138,6 +138,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_default_queue": settings.queue,
         "task_queues": [Queue(settings.queue)],
         "task_acks_late": True,
+        "task_acks_on_timeout": False,
         "task_reject_on_worker_lost": True,
         "task_send_sent_event": True,
         "worker_send_task_events": True,

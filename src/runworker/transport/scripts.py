@@ -49,8 +49,14 @@ return reply
 OVERDUE: Final = """#!lua flags=allow-oom
 -- Finds the messages that have been unacked for too long, the youngest first.
 -- KEYS: sorted set of unacked messages. ARGV: seconds.
--- Returns their tags.
-return redis.call('ZRANGE', KEYS[1], redis.call('TIME')[1] - ARGV[1], 0, 'BYSCORE', 'REV')
+-- Returns their tags, each followed by its time, which is 0 where a lease has lapsed.
+return redis.call('ZRANGE', KEYS[1], redis.call('TIME')[1] - ARGV[1], 0, 'BYSCORE', 'REV', 'WITHSCORES')
+"""
+
+BEGIN: Final = """#!lua flags=allow-oom
+-- Notes which message a holder begins to do alone.
+-- KEYS: the holder's note. ARGV: the message's tag, seconds that the note is kept at most.
+redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
 """
 
 PUT_BACK: Final = """#!lua flags=allow-oom

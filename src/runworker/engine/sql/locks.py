@@ -26,7 +26,7 @@ stand there, whatever it waits for at the moment.
 A row that is not there yet is that of a command asked for: its batch takes the lock on the id first, and reads then.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -40,10 +40,27 @@ _LOCK = text(
     " SELECT clock_timestamp() FROM (SELECT count(locked) FROM locked) AS all_locked"
 )
 
+_TRY = text(
+    "WITH tried AS MATERIALIZED (SELECT id, pg_try_advisory_xact_lock(id) AS locked FROM unnest(:ids) AS id)"
+    " SELECT clock_timestamp(), busy"
+    " FROM (SELECT array_agg(id) FILTER (WHERE NOT locked) AS busy FROM tried) AS all_tried"
+)
+
 
 def lock(connection: Connection, ids: Iterable[UUID]) -> datetime:
     """Lock ids that may have no row yet until the transaction ends. Returns the database's clock, read after that."""
-    # The last eight bytes: the first ones of time-ordered UUIDs are alike.
-    numbers = sorted({int.from_bytes(id_.bytes[8:], signed=True) for id_ in ids})
+    numbers = sorted({_number(id_) for id_ in ids})
     now: datetime = connection.execute(_LOCK, {"ids": Longs(numbers)}).scalar_one()
     return now
+
+
+def try_lock(connection: Connection, ids: Collection[UUID]) -> tuple[datetime, set[UUID]]:
+    """Lock those ids that are free. Returns the database's clock, read after that, and the ids that others have."""
+    now, busy = connection.execute(_TRY, {"ids": Longs({_number(id_) for id_ in ids})}).one()
+    taken = set(busy or ())
+    return now, {id_ for id_ in ids if _number(id_) in taken} if taken else set()
+
+
+def _number(id_: UUID) -> int:
+    # The last eight bytes: the first ones of time-ordered UUIDs are alike.
+    return int.from_bytes(id_.bytes[8:], signed=True)

@@ -7,7 +7,7 @@ site.py, cluster.py, wire.py    servers of its own, and wires before them
 fault.py, faults.py, broker_faults.py, postgres_faults.py, network_faults.py    what is done to servers
 crew.py, inside.py    workers: killed, stopped, replaced; faults inside of them
 load.py, damage.py    what is sent
-upstream.py, history.py    a client that sends, hears and asks, and what it knows
+upstream.py, sender.py, listener.py, history.py    a client that sends, hears and asks, and what it knows
 execution.py    all of it together
 evidence.py, checker.py    what the database has, held against the history: lost, doubled, told wrongly
 report.py    the figures, and all that speaks against them

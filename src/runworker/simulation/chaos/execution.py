@@ -4,15 +4,18 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, select
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
+from runworker.client import NoVerdict
 from runworker.errors import ServerError
 from runworker.models import CommandRecord
 from runworker.simulation.chaos.crew import KILLED, Crew
@@ -65,7 +68,7 @@ def chaos_on_own_servers(plan: ChaosPlan, directory: Path, display: Display, che
 
 def run_chaos(plan: ChaosPlan, on: ChaosContext) -> ChaosReport:
     """Run it and judge what became of it. Call it from the main thread. Raises ServerError where a server does not come
-    back, or no worker answers in the end."""
+    back."""
     history = History(on.directory / "history.jsonl")
     try:
         return _Execution(plan, history, on).run()
@@ -84,11 +87,13 @@ class _Execution:
         self._load = Load(on.database, Random(plan.seed), plan.wave)  # noqa: S311 - as above
         settings = on.site.settings.model_copy(update=dict(plan.settings))
         self._crew = Crew(settings, plan.crew, Random(plan.seed), on.directory)  # noqa: S311 - as above
-        self._upstream = Upstream(on.site.broker_url, settings.queue, self._load, history, plan.rate)
+        self._upstream = Upstream(
+            on.site.broker_url, settings.queue, on.database, load=self._load, history=history, rate=plan.rate
+        )
         self._began = self._disturbed_at = time.monotonic()
 
     def run(self) -> ChaosReport:
-        upstream, on = self._upstream, self._on
+        upstream = self._upstream
         with self._crew:
             self._began = self._disturbed_at = time.monotonic()
             with upstream:
@@ -99,20 +104,35 @@ class _Execution:
                 self._crew.calm_down()
                 upstream.send_no_more_waves()
                 self._await_end()
-            upstream.hear_in_the_end(self._plan.patience)
-            seconds = self._seconds
-        figures = {
+                silent = self._hear_in_the_end()
+            figures = self._figures()
+        others = (*self._crew.ended, *silent, *too_slow(self._faults), *self._proof())
+        with self._on.database.connect() as connection:
+            evidence = read_evidence(connection, list(self._history.exchanges))
+        report = judged(self._history, evidence, figures, others)
+        self._history.noted("ledger of violations", rows=[asdict(entry) for entry in report.entries(evidence)])
+        return report
+
+    def _figures(self) -> dict[str, Any]:
+        with self._on.database.connect() as connection:
+            postgresql = connection.execute(text("SHOW server_version")).scalar_one()
+        return {
             "seed": self._plan.seed,
-            "seconds": round(seconds, 1),
+            "seconds": round(self._seconds, 1),
+            "servers": {"postgresql": postgresql, "valkey": self._on.site.broker.info("server")["valkey_version"]},
             "kills": self._crew.killed[KILLED],
             "workers": dict(self._crew.killed),
             "inside_workers": dict(self._crew.inside),
             "faults": {name: record.as_dict for name, record in sorted(self._faults.items())},
         }
-        others = (*self._crew.ended, *too_slow(self._faults), *self._proof())
-        with on.database.connect() as connection:
-            evidence = read_evidence(connection, list(self._history.exchanges))
-        return judged(self._history, evidence, figures, others)
+
+    def _hear_in_the_end(self) -> list[str]:
+        """Hear the last of all verdicts. Returns why that cannot be, if so."""
+        try:
+            self._upstream.hear_in_the_end(self._plan.patience)
+        except (NoVerdict, OperationalError, RedisError) as error:
+            return [f"in the end stored verdicts could not be read: {error}"]
+        return []
 
     def _proof(self) -> Iterator[str]:
         """What the scenario's own proof says."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +18,15 @@ from runworker.states import DECIDED_COMMANDS
 Wire = Mapping[str, Any]
 
 _FINAL = frozenset(str(status) for status in DECIDED_COMMANDS)
+
+
+class Way(StrEnum):
+    """How something was sent."""
+
+    ALONE = "alone"
+    PACKED = "packed"
+    ENQUEUED = "enqueued"
+    DAMAGED = "damaged"
 
 
 @dataclass(slots=True)
@@ -31,6 +41,7 @@ class Exchange:
     command: str | None
     accepted: int = 0
     accepted_at: float = 0.0
+    is_enqueued: bool = False
     told: list[Wire] = field(default_factory=list)
 
     @property
@@ -65,14 +76,15 @@ class History:
             if is_answered:
                 self._open[key] = None
 
-    def sent(self, keys: Sequence[str], way: str, began: float) -> None:
-        """Note a message that sending returned for. way: how it was sent. began: when."""
+    def sent(self, keys: Sequence[str], way: Way, began: float) -> None:
+        """Note a message that sending returned for. began: when."""
         with self._lock:
             self.messages += 1
             for key in keys:
                 exchange = self.exchanges[key]
                 exchange.accepted += 1
                 exchange.accepted_at = began
+                exchange.is_enqueued |= way is Way.ENQUEUED
             self._write("sent", began, keys=keys, way=way)
 
     def refused(self, keys: Sequence[str], error: Exception) -> None:
@@ -110,8 +122,10 @@ class History:
             return list(self._open)
 
     def is_excused(self, key: str) -> bool:
-        """Whether the command need not arrive: the broker never took it, or has lost its data since."""
+        """Whether the command need not arrive: nobody took it, or the broker did alone, and has lost its data since."""
         exchange = self.exchanges[key]
+        if exchange.is_enqueued:
+            return False
         return not exchange.accepted or any(exchange.accepted_at <= loss for loss in self.losses)
 
     def _write(self, event: str, at: float, **facts: Any) -> None:

@@ -29,11 +29,19 @@ DATA: Final = MasterDataPlan(flows={PLANT_FLOW: ()}, suppliers=SUPPLIERS)
 SKUS: Final = ("15", "30")
 INCIDENTS_OF_A_RUN: Final = 3
 
+NEAR: Final = 5
+"""Places by which a command of a run may come too late where its system sends in order."""
+
+ANYWHERE: Final = 1_000_000
+
 SENT_TWICE: Final = 0.3
 """Share of commands that are sent once more."""
 
 PACKED: Final = 0.03
 """Share of messages that carry many commands."""
+
+ENQUEUED: Final = 0.05
+"""Share of messages that are none: their commands go into the ledger, in a transaction of the sender's."""
 
 MOST_PACKED: Final = 40
 
@@ -52,8 +60,15 @@ class WaveSize:
     rivals: int = 3
 
 
-Message = Sequence[Command] | DamagedItem
-"""One command, many packed together, or what is left of one."""
+@dataclass(frozen=True, slots=True)
+class EnqueuedCommands:
+    """Commands that an upstream puts into the ledger in one transaction of its own."""
+
+    commands: Sequence[Command]
+
+
+Message = Sequence[Command] | EnqueuedCommands | DamagedItem
+"""One command, many packed together or enqueued together, or what is left of one."""
 
 
 class Load:
@@ -76,13 +91,13 @@ class Load:
         """The messages of the next wave, in the order in which they are sent."""
         random, size = self._random, self._size
         commands = self._runs()
-        commands += random.sample(commands, round(len(commands) * SENT_TWICE))
-        random.shuffle(commands)
-        messages: list[Message] = list(self._packed(commands))
+        messages: list[Message] = [
+            EnqueuedCommands(packed) if random.random() < ENQUEUED else packed for packed in self._packed(commands)
+        ]
         for _ in range(size.contested):
             at = random.randrange(len(messages) + 1)
             messages[at:at] = ([command] for command in self._contested())
-        whole = [message[0] for message in messages if not isinstance(message, DamagedItem)]
+        whole = [message[0] for message in messages if isinstance(message, list)]
         for _ in range(size.damaged):
             damage = damaged(random, random.choice(whole), str(uuid4()))
             messages.insert(random.randrange(len(messages)), damage)
@@ -99,7 +114,11 @@ class Load:
             self._builder.recalled = next(iter(self._builder.lots))
         runs = self._builder.build().runs
         new, self._built = runs[self._built :], len(runs)
-        return [planned.command for run in new for planned in run.commands]
+        # As a plant sends them, or as a network brings them that has no order at all.
+        apart = self._random.choice((NEAR, ANYWHERE))
+        sent = [(place, planned.command) for run in new for place, planned in enumerate(run.commands)]
+        sent += self._random.sample(sent, round(len(sent) * SENT_TWICE))
+        return [command for _, command in sorted(sent, key=lambda each: each[0] + self._random.uniform(0, apart))]
 
     def _contested(self) -> Iterator[Command]:
         flow, run_id = self._rivals.flows[PLANT_FLOW], uuid4()

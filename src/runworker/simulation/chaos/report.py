@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
-from runworker.simulation.chaos.checker import Evidence, Violation, doubled, lost, told_wrongly
+from runworker.simulation.chaos.checker import Evidence, LedgerEntry, Violation, doubled, lost, told_wrongly
 from runworker.simulation.chaos.history import History
 from runworker.states import CommandStatus
 
@@ -69,6 +69,11 @@ class ChaosReport:
     def examples(self) -> list[str]:
         """The first of each kind, in words."""
         return [f"{name}: {one.said}" for name, violations in self.kinds.items() for one in violations[:EXAMPLES]]
+
+    def entries(self, evidence: Evidence) -> list[LedgerEntry]:
+        """What the ledger has of the commands and runs that violations are about."""
+        about = {one.key for violations in self.kinds.values() for one in violations} - {""}
+        return [entry for entry in evidence.ledger if entry.key in about or entry.run_id in about]
 
     @property
     def as_dict(self) -> dict[str, Any]:

@@ -27,8 +27,10 @@ def schedule(random: Random, names: Sequence[str], seconds: float, *, every: flo
 
     every: seconds from one to the next; by default as many as make a round of all.
     """
+    if not names:
+        return []
     pause = every or ROUND_SECONDS / len(names)
-    count = max(1, round(seconds / pause)) if names else 0
+    count = max(1, round(seconds / pause))
     chosen = islice(_rounds(random, names), count)
     return [Turn(number * pause, name, random.uniform(*LASTS_SECONDS)) for number, name in enumerate(chosen)]
 
