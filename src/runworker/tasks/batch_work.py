@@ -19,6 +19,7 @@ from runworker.commands import Command
 from runworker.errors import Blocked, InvalidMessage, Unavailable
 from runworker.tasks import results
 from runworker.tasks.requests import DROPPED, PooledRequest, Requeue, TaskResult, requeue_of
+from runworker.tasks.time_limits import Overdue, heed_soft_limits
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,15 @@ def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]
     decided, and would come back as long as the result backend takes nothing.
     """
     app = current_app._get_current_object()
+    heed_soft_limits()
+    try:
+        return _outcomes(app, pooled_requests)
+    except Overdue as error:
+        _log.warning("message.requeued", messages=len(pooled_requests), error=str(error))
+        return [Requeue(str(error))] * len(pooled_requests)
+
+
+def _outcomes(app: Any, pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
     try:
         together = _applied(app, {place: pooled for place, pooled in enumerate(pooled_requests) if pooled.is_plain})
     except Unavailable as error:
