@@ -108,8 +108,13 @@ class Settings(BaseSettings):
         5, ge=1, le=15, description="longest wait for an answer of Redis, or for a connection to it"
     )
     connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
-    statement_timeout_seconds: int = Field(30, ge=1, le=600, description="longest statement the worker lets run")
-    lock_timeout_seconds: int = Field(10, ge=1, le=600, description="longest wait for a row lock")
+    silence_timeout_seconds: int = Field(
+        15, ge=3, le=600, description="after how long a silent wire to PostgreSQL is taken for cut"
+    )
+    statement_timeout_seconds: int = Field(15, ge=1, le=600, description="longest statement the worker lets run")
+    lock_timeout_seconds: int = Field(
+        2, ge=1, le=600, description="longest wait for a row lock, until a batch is taken apart to find what is locked"
+    )
     pool_size: int = Field(5, ge=1, le=100, description="database connections kept by one worker process")
     pool_mode: Literal["session", "transaction", "transaction-prepared"] = Field(
         "session", description="of the PgBouncer in front of PostgreSQL; session: the same, or none"

@@ -63,12 +63,17 @@ class Sender(ABC, Generic[Handle]):
         could not read the command.
         """
         given = {name: value for name, value in self._defaults.items() if value is not None} | fields
-        given.setdefault("idempotency_key", new_id())
-        return self.post(parse(name, given))
+        if "idempotency_key" in given:
+            return self.post(parse(name, given))
+        return self._post_new(parse(name, given | {"idempotency_key": new_id()}))
 
     @abstractmethod
     def post(self, command: Command) -> Handle:
-        """Send a command as it is."""
+        """Send a command as it is, for the first time or again."""
+
+    @abstractmethod
+    def _post_new(self, command: Command) -> Handle:
+        """Send a command whose key nobody has used."""
 
 
 class BatchMessage:

@@ -14,7 +14,8 @@ from billiard.einfo import ExceptionInfo
 from celery.worker import state
 
 from runworker.tasks.batch_work import apply_together
-from runworker.tasks.requests import Request, TaskResult, is_lost_process
+from runworker.tasks.intake import Intake
+from runworker.tasks.requests import Request, Requeue, TaskResult, is_lost_process
 
 _log = structlog.get_logger(__name__)
 
@@ -57,8 +58,9 @@ class Batches:
     nothing else is at work meanwhile.
     """
 
-    def __init__(self, consumer: Any, size: int, send_alone: Callable[[Request], None]) -> None:
+    def __init__(self, consumer: Any, intake: Intake, size: int, send_alone: Callable[[Request], None]) -> None:
         self._consumer = consumer
+        self._intake = intake
         self.size = size
         self._send_alone = send_alone
         self._waiting: deque[Request] = deque()
@@ -68,14 +70,24 @@ class Batches:
 
     def join(self, request: Request) -> None:
         """Take in a request that is due."""
-        if request.has_time_limits:
-            self._send_alone(request)
+        if not self._intake.is_open:  # fetched before it closed
+            request.conclude(Requeue("the intake is closed"))
             return
         if request.deaths is None:
             self._waiting.append(request)
         else:
             self._suspects.append(request)
         self._begin_soon()
+
+    def give_back(self) -> None:
+        """Put back the requests that no pool process has begun: the intake is closed."""
+        if self._intake.is_open:
+            return  # again, by now
+        waiting = [*self._suspects, *self._waiting]
+        self._suspects.clear()
+        self._waiting.clear()
+        for request in waiting:
+            request.conclude(Requeue("the intake is closed"))
 
     def forget(self) -> None:
         """Let go of requests that no pool process has begun: the connection is gone, the broker delivers them again."""
@@ -157,9 +169,17 @@ class Batches:
         if isinstance(outcomes, ExceptionInfo):  # pools without processes tell of an interruption so
             self._failed(batch, outcomes)
             return
+        self._tell_intake(outcomes)
         self._leave(batch)
         for request, outcome in zip(batch.requests, outcomes, strict=True):
             request.conclude(outcome)
+
+    def _tell_intake(self, outcomes: list[TaskResult]) -> None:
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Requeue) and outcome.servers_failed]
+        if failures:
+            self._intake.fail(failures[0].reason)
+        else:
+            self._intake.succeed()
 
     def _failed(self, batch: _Batch, error: ExceptionInfo) -> None:
         """The pool process is gone: killed, out of memory, over its time limit. One message may have done that.

@@ -17,7 +17,7 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import InvalidMessage
+from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.admission import is_storable, name_and_id, require_task_message
 from runworker.tasks.batches import Batches, noting_what_begins
@@ -38,15 +38,21 @@ class Consumer(StockConsumer):
     """
 
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
-        size, pool = options["app"].settings.batch_size, options["pool"]
+        app, pool = options["app"], options["pool"]
+        size = app.settings.batch_size
         self.quarantine = Quarantine(self, self._kept)
         if not pool.uses_semaphore and pool.num_processes == 1:
             on_task_request = noting_what_begins(on_task_request)
-        self.batches = Batches(self, size, on_task_request) if size > 1 else None
+        self.batches = Batches(self, app.intake, size, on_task_request) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)
         self._failed_at = -math.inf
+        app.intake.on_close = self._give_back_soon
+
+    def _give_back_soon(self) -> None:
+        if self.batches is not None:
+            self.call_soon(self.batches.give_back)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however often it takes. Celery itself would pause longer each time, half a minute in the end."""
@@ -134,11 +140,27 @@ class Consumer(StockConsumer):
             message.reject_log_error(_log, self.connection_errors, requeue=True)
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)
-        message.ack_log_error(_log, self.connection_errors)
         if task_id and is_storable(task_id):
-            command = task_name.removeprefix("runworker.") if task_name else None
-            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
-            self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+            self._answer(task_id, task_name, letter_id, letter)
+        message.ack_log_error(_log, self.connection_errors)
 
     def _kept(self, letter: NewDeadLetter) -> int:
-        return self.app.engine.keep(letter)
+        """Keep a letter. One that PostgreSQL does not take closes the intake, and those that follow do not try."""
+        intake = self.app.intake
+        if not intake.is_open:
+            raise Unavailable("the intake is closed")
+        try:
+            return self.app.engine.keep(letter)
+        except Unavailable as error:
+            intake.fail(str(error))
+            raise
+
+    def _answer(self, task_id: str, task_name: str | None, letter_id: int, letter: NewDeadLetter) -> None:
+        """Tell the sender. What is kept is acknowledged whether or not the result store takes the answer."""
+        command = task_name.removeprefix("runworker.") if task_name else None
+        facts = {"dead_letter": letter_id}
+        verdict = Verdict(CommandStatus.REJECTED, command, None, code=letter.code, message=letter.error, state=facts)
+        try:
+            self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+        except Exception:
+            _log.exception("verdict.untold", task_ids=[task_id])
