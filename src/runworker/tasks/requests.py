@@ -167,6 +167,11 @@ class Request(StockRequest):
         if hasattr(self.message.channel.qos, "begin_alone"):
             self.message.channel.qos.begin_alone(self.message.delivery_tag)
 
+    def note_ended(self) -> None:
+        """Tell the broker that this process has outlived it."""
+        if hasattr(self.message.channel.qos, "end_alone"):
+            self.message.channel.qos.end_alone()
+
     @property
     def is_over(self) -> bool:
         """Whether its end has been announced already, by a revocation or a shutdown."""
