@@ -18,6 +18,7 @@ from celery.exceptions import Reject
 from runworker.commands import Command
 from runworker.errors import InvalidMessage, Unavailable
 from runworker.tasks import results
+from runworker.tasks.announcing import announced
 from runworker.tasks.requests import DROPPED, PooledRequest, Requeue, TaskResult
 
 _log = structlog.get_logger(__name__)
@@ -52,9 +53,10 @@ def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int
     for place in reversed(read):  # of two messages with one key, the first gets late verdicts
         result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
-    verdicts = iter(app.engine.apply(everything, result_ids))
-    answers = {place: tasks[place].answer([next(verdicts) for _ in commands]) for place, commands in read.items()}
-    _tell(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
+    with announced(app, {place: pooled_requests[place] for place in read}) as answers:
+        verdicts = iter(app.engine.apply(everything, result_ids))
+        answers |= {place: tasks[place].answer([next(verdicts) for _ in commands]) for place, commands in read.items()}
+        _tell(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
     _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
     return {place: (0, _shown(answer, tasks[place].resultrepr_maxsize), took) for place, answer in answers.items()}
