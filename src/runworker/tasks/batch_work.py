@@ -51,7 +51,8 @@ def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int
         return {}
     result_ids: dict[UUID, str] = {}
     for place in reversed(read):  # of two messages with one key, the first gets late verdicts
-        result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
+        if not pooled_requests[place].ignored:
+            result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
     with announced(app, {place: pooled_requests[place] for place in read}) as answers:
         verdicts = iter(app.engine.apply(everything, result_ids))
