@@ -45,14 +45,8 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: it is to be applied, no callback, no chord, no receiver."""
-        return not (
-            any((self.embed or {}).values())
-            or self.context.get(DROPPED)
-            or signals.task_prerun.receivers
-            or signals.task_success.receivers
-            or signals.task_postrun.receivers
-        )
+        """Whether the command is all there is to do: it is to be applied, and no callback, chain or chord follows."""
+        return not (any((self.embed or {}).values()) or self.context.get(DROPPED))
 
 
 class Requeue(NamedTuple):
