@@ -5,7 +5,7 @@ leaves an audit event; that a letter came, or came again, leaves none, as a send
 worker keeps its right to count a letter up and loses that to mark it.
 
 Revision ID: 20261130_2_dead_letters
-Revises: 20261129_9_roles
+Revises: 20261130_1_enqueue
 """
 
 import sys
@@ -16,7 +16,7 @@ from alembic import op
 from runworker.migrations import create_objects, drop_objects
 
 revision = "20261130_2_dead_letters"
-down_revision = "20261129_9_roles"
+down_revision = "20261130_1_enqueue"
 branch_labels = None
 depends_on = None
 

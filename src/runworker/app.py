@@ -6,7 +6,7 @@ from celery.signals import setup_logging
 
 from runworker.logs import configure_logging
 from runworker.tasks.commands import register
-from runworker.tasks.gate import TakeWhileOpen, Watch
+from runworker.tasks.intake import TakeWhileOpen, Watch
 from runworker.tasks.upkeep_thread import UpkeepThread
 from runworker.tasks.worker_app import ServersKnown, WorkerApp
 

@@ -91,7 +91,7 @@ def test_postgres_that_refuses_decides_nothing(site: Site, kind: str) -> None:
             if settings.get("reliable_transport", True):  # kombu's own ends at an item that is no message
                 crew.push(f"no message: {name}".encode())
                 unreadable += 1
-            eventually(partial(said, crew, before, f"{name}.*gate.closed"), f"{name}: the gate closed", seconds=20)
+            eventually(partial(said, crew, before, f"{name}.*intake.closed"), f"{name}: the intake closed", seconds=20)
             eventually(lambda: not crew.held(), f"{name}: everything given back", seconds=20)
             assert asked(crew, worker.name)["blockers"][0]["name"] == name
 

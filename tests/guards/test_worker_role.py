@@ -48,6 +48,7 @@ REFUSED = [
     "DELETE FROM dead_letters",
     "UPDATE alembic_version SET version_num = 'base'",
     "SELECT audit_lots_insert()",
+    "SELECT enqueue_command('hold_run', '{}')",
 ]
 
 ALLOWED = [

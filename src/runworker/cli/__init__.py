@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 from runworker import __version__
-from runworker.cli import bench, config, dead_letters, demo, doctor, flow, health, lots, migrate, runs, up, user, verify
+from runworker.cli import (
+    bench,
+    chaos,
+    config,
+    dead_letters,
+    demo,
+    doctor,
+    flow,
+    health,
+    lots,
+    migrate,
+    runs,
+    up,
+    user,
+    verify,
+)
 from runworker.cli.reporting import ReportingGroup
 
 app = typer.Typer(
@@ -23,6 +38,7 @@ app = typer.Typer(
     help="Takes a food plant's production commands from Celery and Redis and writes them to PostgreSQL.",
 )
 app.command("demo")(demo.demo)
+app.command("chaos")(chaos.chaos)
 app.command("bench")(bench.bench)
 app.command("up")(up.up)
 app.command("migrate")(migrate.migrate)

@@ -11,6 +11,8 @@ from runworker.lazy_names import lazy_names
 HOMES: Final = {
     "balances": "runworker.cli.balances",
     "batch_records": "runworker.batch_records",
+    "chaos": "runworker.simulation.chaos",
+    "chaos_tables": "runworker.cli.chaos_tables",
     "config": "runworker.config",
     "database": "runworker.cli.database",
     "dead_letters": "runworker.dead_letters",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     )
     from runworker.cli import (
         balances,
+        chaos_tables,
         database,
         demo_tables,
         health_check,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
         progress,
         signal_guard,
     )
+    from runworker.simulation import chaos
     from runworker.upkeep import seal
 else:
     __getattr__ = lazy_names(__name__, HOMES)
@@ -70,6 +74,8 @@ else:
 __all__ = [
     "balances",
     "batch_records",
+    "chaos",
+    "chaos_tables",
     "config",
     "database",
     "dead_letters",

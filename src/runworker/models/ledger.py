@@ -51,7 +51,8 @@ class CommandRecord(Base):
     lot_id: Mapped[UUID | None]
     waiting_for: Mapped[dict[str, Any] | None]
     blocked_on: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
-    """Ids of runs, lots and commands whose change lets a WAITING command be tried again."""
+    """Ids of runs, lots and commands whose change has a WAITING command judged again: all that it is about, and the
+    keys of `after` that are not decided."""
     verdict: Mapped[dict[str, Any] | None]
     code: Mapped[str | None] = mapped_column(String(50))
     task_id: Mapped[str | None]

@@ -9,9 +9,9 @@ from redis.exceptions import TimeoutError as NoAnswer
 
 from runworker.readiness.blocker import Blocker
 
-_AWAY: Final = "broker-away"
+AWAY: Final = "broker-away"
 _REFUSES: Final = "broker-refuses"
-UNREACHABLE: Final = frozenset({_AWAY, _REFUSES})
+UNREACHABLE: Final = frozenset({AWAY, _REFUSES})
 """Blockers that a consumer meets by itself, as it cannot fetch then."""
 
 _EVICTS_ANYTHING: Final = "allkeys-"
@@ -33,7 +33,7 @@ def look_at_broker(client: Redis) -> list[Blocker]:
             )
         ]
     except (NoConnection, NoAnswer, OSError) as error:
-        return [Blocker(_AWAY, f"The broker cannot be reached: {error}.", "Start it, or see RUNWORKER_BROKER_URL.")]
+        return [Blocker(AWAY, f"The broker cannot be reached: {error}.", "Start it, or see RUNWORKER_BROKER_URL.")]
     if policy is not None and policy.startswith(_EVICTS_ANYTHING):
         return [
             Blocker(

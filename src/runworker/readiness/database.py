@@ -127,7 +127,8 @@ def blockers(connection: Connection) -> list[Blocker]:
     if not server.migrated:
         return [*found, _not_migrated("It has none of its tables")]
     if not server.may_read_revision:
-        return [*found, _right(f"SELECT ON alembic_version TO {server.login}", "read the schema's revision")]
+        granted = _right(f"SELECT ON alembic_version TO {server.login}", "read the schema's revision")
+        return [*found, granted._replace(remedy=f"Run `runworker migrate`. Where it has been run: {granted.remedy}")]
     revision = list(connection.execute(_REVISION).scalars())
     if not revision:
         return [*found, _not_migrated("It names no revision")]

@@ -34,7 +34,7 @@ _AWAY = (Unavailable, RedisError, BrokerError, OSError)
 """Errors that tell that PostgreSQL or the broker cannot be reached."""
 
 _LOOK_AGAIN_SECONDS: Final = 0.1
-"""Pause between two looks at a gate that is closed over PostgreSQL."""
+"""Pause between two looks at a intake that is closed over PostgreSQL."""
 
 PRUNE_CHUNKS: Final = 10
 """Most chunks of the ledger that one round forgets."""
@@ -70,12 +70,12 @@ class UpkeepThread(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while True:
-            if not self._app.gate.is_database_ready:
+            if not self._app.intake.is_database_ready:
                 if self._stopping.wait(_LOOK_AGAIN_SECONDS):
                     return
                 continue
             for duty in (self._sweep, self._archive, self._prune, self._seal, self._collect_unreadable):
-                if not self._app.gate.is_database_ready:
+                if not self._app.intake.is_database_ready:
                     break
                 try:
                     duty()

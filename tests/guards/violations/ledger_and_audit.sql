@@ -43,6 +43,23 @@ SELECT prune_commands('23 hours 59 minutes', 10);
 -- refused: guard_commands_kept (nobody says how long)
 SELECT prune_commands(NULL, 10);
 
+-- refused: guard_commands_payload (too large)
+INSERT INTO commands (idempotency_key, command, payload)
+VALUES (gen_random_uuid(), 'hold_run', jsonb_build_object('reason', repeat('x', 1048576)));
+
+-- refused: guard_commands_payload (nested too deep)
+INSERT INTO commands (idempotency_key, command, payload)
+VALUES (gen_random_uuid(), 'hold_run', (repeat('[', 66) || repeat(']', 66))::jsonb);
+
+-- refused: guard_commands_payload (of one that is there)
+UPDATE commands SET payload = (repeat('[', 66) || repeat(']', 66))::jsonb WHERE status = 'QUEUED';
+
+-- refused: guard_commands_reused (another payload)
+SELECT enqueue_command('hold_run', '{"reason": "another"}', idempotency_key) FROM commands WHERE status = 'QUEUED';
+
+-- refused: guard_commands_reused (another command)
+SELECT enqueue_command('start_run', payload, idempotency_key) FROM commands WHERE status = 'APPLIED';
+
 -- refused: guard_commands_truncate
 TRUNCATE commands;
 

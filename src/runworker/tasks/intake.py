@@ -1,7 +1,7 @@
-"""The gate: a worker takes messages only while its servers are as it needs them.
+"""The intake: a worker takes messages only while its servers are as it needs them.
 
 A thread of the worker's main process looks at PostgreSQL and the broker, again and again. While it finds a blocker the
-gate is closed: the worker fetches nothing, and what it had fetched goes back. It closes at once when PostgreSQL fails
+intake is closed: the worker fetches nothing, and what it had fetched goes back. It closes at once when PostgreSQL fails
 under a batch, and opens by itself when a look finds nothing wrong any more. Before the first look it is closed.
 """
 
@@ -24,13 +24,13 @@ from runworker.readiness import UNREACHABLE, Blocker, look_at, look_at_broker
 _log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 2.0
-"""Pause between two looks while the gate is open, and the longest while it is closed."""
+"""Pause between two looks while the intake is open, and the longest while it is closed."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 """Pause after the first look that found a blocker. It doubles from look to look."""
 
 _TOLD_EVERY_SECONDS: Final = 60.0
-"""How often the log repeats that the gate is closed for the same reasons."""
+"""How often the log repeats that the intake is closed for the same reasons."""
 
 _FIRST_LOOK_SECONDS: Final = 1.0
 """How long a consumer that starts waits for the first look, so that it need not be told to look again."""
@@ -38,10 +38,10 @@ _FIRST_LOOK_SECONDS: Final = 1.0
 _NOT_LOOKED_YET: Final = Blocker("not-looked-yet", "The worker has just been started.", "Nothing is to be done.")
 
 
-class Gate:
+class Intake:
     """Whether a worker takes messages, and what keeps it from that.
 
-    look: what is wrong with PostgreSQL, and with the broker. on_close: called when the gate closes, in any thread.
+    look: what is wrong with PostgreSQL, and with the broker. on_close: called when the intake closes, in any thread.
     """
 
     def __init__(self, look: Callable[[], tuple[Sequence[Blocker], Sequence[Blocker]]]) -> None:
@@ -113,7 +113,7 @@ class Gate:
             self.is_open = True
             if self._told:
                 self._told = []
-                _log.warning("gate.opened")
+                _log.warning("intake.opened")
 
     def _close(self, blockers: Sequence[Blocker]) -> None:
         was_open, self.is_open = self.is_open, False
@@ -125,11 +125,11 @@ class Gate:
         names, now = [blocker.name for blocker in blockers], time.monotonic()
         if names != self._told or now >= self._tell_again:
             self._told, self._tell_again = names, now + _TOLD_EVERY_SECONDS
-            _log.warning("gate.closed", blockers=names, reason=" ".join(map(str, blockers)))
+            _log.warning("intake.closed", blockers=names, reason=" ".join(map(str, blockers)))
 
 
 class Servers:
-    """The servers of a worker as its gate looks at them: with connections of its own, kept from look to look."""
+    """The servers of a worker as its intake looks at them: with connections of its own, kept from look to look."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -157,7 +157,7 @@ class Servers:
 
 
 class Watch(bootsteps.StartStopStep):
-    """Starts and stops the gate's thread with the worker, after the pool has forked."""
+    """Starts and stops the intake's thread with the worker, after the pool has forked."""
 
     requires = frozenset({"celery.worker.components:Pool"})
 
@@ -166,18 +166,18 @@ class Watch(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin to look."""
-        self._thread = threading.Thread(target=worker.app.gate.watch, name="runworker-gate", daemon=True)
+        self._thread = threading.Thread(target=worker.app.intake.watch, name="runworker-intake", daemon=True)
         self._thread.start()
 
     def stop(self, worker: Any) -> None:
         """End. A look that is under way is not waited for."""
-        worker.app.gate.stop()
+        worker.app.intake.stop()
 
     terminate = stop
 
 
 class TakeWhileOpen(bootsteps.StartStopStep):
-    """Has the consumer's channel ask the gate before it fetches: ours and kombu's own, after each new connection.
+    """Has the consumer's channel ask the intake before it fetches: ours and kombu's own, after each new connection.
 
     Queues stay as they are, so that an operator may add and cancel some meanwhile.
     """
@@ -185,26 +185,26 @@ class TakeWhileOpen(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Put the gate before the channel's own limit."""
-        gate = consumer.app.gate
+        """Put the intake before the channel's own limit."""
+        intake = consumer.app.intake
         channel = consumer.task_consumer.channel
         has_room = channel.qos.can_consume
 
         def can_consume() -> bool:
             # The answer to a fetch that is under way is read: kombu's own has taken a message off its list already.
             under_way = getattr(channel, "_pending_fetch", channel._in_poll)
-            return (gate.is_open or bool(under_way)) and has_room()
+            return (intake.is_open or bool(under_way)) and has_room()
 
         channel.qos.can_consume = can_consume
-        gate.looked.wait(_FIRST_LOOK_SECONDS)
+        intake.looked.wait(_FIRST_LOOK_SECONDS)
 
 
 @inspect_command()
 def readiness(state: Any, **_: Any) -> dict[str, Any]:
     """Tell whether the worker takes messages, of which queues, and what keeps it from that."""
-    gate, consumer = state.app.gate, state.consumer.task_consumer
+    intake, consumer = state.app.intake, state.consumer.task_consumer
     return {
-        "ready": gate.is_open,
-        "blockers": [{"name": blocker.name, "reason": str(blocker)} for blocker in gate.blockers],
+        "ready": intake.is_open,
+        "blockers": [{"name": blocker.name, "reason": str(blocker)} for blocker in intake.blockers],
         "queues": sorted(queue.name for queue in consumer.queues) if consumer else [],
     }
