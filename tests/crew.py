@@ -18,7 +18,7 @@ from kombu.utils.collections import eqhash
 from redis import Redis
 from sqlalchemy import make_url
 from tests.fork_server import ForkedWorkers
-from tests.plant import Plant
+from tests.plant import LONG, Plant
 from tests.servers import Servers, fresh_broker, fresh_database
 
 from runworker.config import Settings
@@ -174,6 +174,7 @@ def crew_on(servers: Servers, template_database: str, worker_login: tuple[str, s
             database_url=make_url(url).set(username=user, password=password).render_as_string(hide_password=False),
             broker_url=broker,
             visibility_timeout_seconds=5,
+            lock_timeout_seconds=LONG,
             sweep_seconds=0.1,
             log_level="WARNING",
         )

@@ -19,11 +19,16 @@ from sqlalchemy import Connection, Row, create_engine, text
 from runworker.commands import Command, parse
 from runworker.config import Settings
 from runworker.engine import Engine
+from runworker.errors import Unavailable
 from runworker.states import FlowVersionStatus, UserRole
+from runworker.verdicts import Verdict
 
 REASON = "because the test says so"
 STEPS = (0, 1, 3, 10)
 """A short plan, with a gap of one index and a gap of several."""
+
+LONG = 10
+"""Seconds for which tests may hold a lock without a worker's going on with other things."""
 
 Graph = dict[str, Any]
 
@@ -74,9 +79,12 @@ class Plant:
         self._engines: list[Engine] = []
 
     def engine(self, **settings: Any) -> Engine:
-        """An engine on this database. Settings not given are the defaults, whatever the environment says."""
+        """An engine on this database. Settings not given are the defaults, whatever the environment says.
+
+        But for locks, which a test may hold for a while where its machine is busy.
+        """
         tell_late = settings.pop("tell_late", None)
-        own = self.settings(**settings)
+        own = self.settings(**{"lock_timeout_seconds": LONG} | settings)
         engine = Engine(own, tell_late) if tell_late else Engine(own)
         self._engines.append(engine)
         return engine
@@ -117,6 +125,17 @@ class Plant:
     def in_background(self, work: Callable[[], Any]) -> Future[Any]:
         """Begin `work` in a thread; `result()` waits for what it gives or raises."""
         return self._threads.submit(work)
+
+    @staticmethod
+    def applied_at_last(engine: Engine, commands: Sequence[Command], timeout: float = 20) -> list[Verdict]:
+        """Apply commands as often as they come back, as a queue does, and return their verdicts."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return engine.apply(commands)
+            except Unavailable:
+                assert time.monotonic() < deadline, f"not within {timeout} s"
+                time.sleep(0.05)
 
     def wait_for(self, condition: str, timeout: float = 20, **parameters: Any) -> None:
         """Ask the database until the condition, a SELECT of one truth value, holds."""

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     default_site_code: str = Field(
         "MAIN", pattern=r"^[A-Z]{4}$", description="site of runs that are started without site_code"
     )
+    quarantine_after: int = Field(
+        5, ge=2, le=100, description="processes that a command may end, alone in each, before dead_letters keeps it"
+    )
     batch_size: int = Field(
         100, ge=1, le=500, description="commands of waiting messages applied in one transaction; 1: each by itself"
     )
@@ -101,9 +104,17 @@ class Settings(BaseSettings):
     ledger_keep_days: int = Field(
         90, ge=1, le=36_500, description="how long decided commands are kept; those of a run until it is archived, too"
     )
+    broker_timeout_seconds: float = Field(
+        5, ge=1, le=15, description="longest wait for an answer of Redis, or for a connection to it"
+    )
     connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
-    statement_timeout_seconds: int = Field(30, ge=1, le=600, description="longest statement the worker lets run")
-    lock_timeout_seconds: int = Field(10, ge=1, le=600, description="longest wait for a row lock")
+    silence_timeout_seconds: int = Field(
+        15, ge=3, le=600, description="after how long a silent wire to PostgreSQL is taken for cut"
+    )
+    statement_timeout_seconds: int = Field(15, ge=1, le=600, description="longest statement the worker lets run")
+    lock_timeout_seconds: int = Field(
+        2, ge=1, le=600, description="longest wait for a row lock, until a batch is taken apart to find what is locked"
+    )
     pool_size: int = Field(5, ge=1, le=100, description="database connections kept by one worker process")
     pool_mode: Literal["session", "transaction", "transaction-prepared"] = Field(
         "session", description="of the PgBouncer in front of PostgreSQL; session: the same, or none"

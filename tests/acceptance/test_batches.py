@@ -141,9 +141,9 @@ def test_revoked_while_it_waits(one: Crew) -> None:
             one.upstream.control.revoke(revoked.id, reply=True, destination=[worker.name])
         assert {one.verdict(result)["status"] for result in (before, after)} == {"APPLIED"}
         eventually(lambda: "task-revoked" in types_of(events, revoked.id), "the revocation told")
-    stored = meta(one, revoked.id)
-    assert stored is not None
-    assert stored["status"] == "REVOKED"
+        assert "task-succeeded" not in types_of(events, revoked.id)
+    told = one.verdict(revoked)
+    assert (told["status"], told["code"], told["idempotency_key"]) == ("REJECTED", Code.MESSAGE_REVOKED, revoked.id)
     assert not one.plant.count("commands", f"idempotency_key = '{revoked.id}'")
     one.wait_until_idle()
 
@@ -157,9 +157,8 @@ def test_expired_while_it_waits(one: Crew) -> None:
         wait_until_unacked(one, 1)
         eventually(lambda: time.time() > sent_at + 1.1, "the end of its time")
     one.wait_until_idle()
-    stored = meta(one, key)
-    assert stored is not None
-    assert stored["status"] == "REVOKED"
+    told = one.verdict(AsyncResult(key, app=one.upstream))
+    assert (told["status"], told["code"], told["idempotency_key"]) == ("EXPIRED", Code.MESSAGE_EXPIRED, key)
     assert not one.plant.count("commands", f"idempotency_key = '{key}'")
 
 
@@ -329,3 +328,36 @@ def test_the_standard_strategy_is_right_too(crew: Crew) -> None:
     assert {crew.verdict(result)["status"] for result in sent} == {"APPLIED"}
     assert transactions(crew, sent) == 3
     crew.wait_until_idle()
+
+
+def test_a_blocked_message_pauses_and_holds_nobody_up(crew: Crew) -> None:
+    """Somebody holds one run over lunch: commands of others are answered, with the blocked one delivered meanwhile."""
+    crew.hire(ONE_PROCESS, lock_timeout_seconds=1)
+    held, *free = (started(crew) for _ in range(6))
+    with locked(crew, held):
+        began = time.monotonic()
+        blocked = crew.send("advance_step", run_id=held, to_step_index=STEPS[1])
+        eventually(lambda: "command.blocked" in crew.written(), "the command being blocked")
+        for run in free:
+            assert crew.verdict(crew.send("advance_step", run_id=run, to_step_index=STEPS[1]))["status"] == "APPLIED"
+        assert crew.stored_result(blocked.id) is None
+        assert crew.written().count("message.requeued") <= 1 + (time.monotonic() - began) / 2
+        assert "database.retry" not in crew.written()
+    assert crew.verdict(blocked)["status"] == "APPLIED"
+
+
+@pytest.mark.parametrize("alone", [{"batch_size": 1}, {}])
+def test_a_blocked_message_that_is_traced_pauses_too(crew: Crew, alone: dict[str, int]) -> None:
+    crew.hire(ONE_PROCESS, lock_timeout_seconds=1, **alone)
+    held, free = started(crew), started(crew)
+    link = None if alone else crew.upstream.signature("runworker.verdicts", kwargs={"keys": []}, immutable=True)
+    with locked(crew, held):
+        began = time.monotonic()
+        fields = crew.plant.fields("advance_step", run_id=held, to_step_index=STEPS[1])
+        blocked = crew.upstream.send_task(
+            "runworker.advance_step", kwargs=fields, task_id=fields["idempotency_key"], link=link
+        )
+        eventually(lambda: "command.blocked" in crew.written(), "the command being blocked")
+        assert crew.verdict(crew.send("hold_run", run_id=free))["status"] == "APPLIED"
+        assert crew.written().count("message.requeued") <= 1 + (time.monotonic() - began) / 2
+    assert crew.verdict(blocked)["status"] == "APPLIED"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from tests.crew import Crew
-from tests.plant import Plant
+from tests.plant import LONG, Plant
 
 from runworker.embedded import RunningServer, start_postgres, start_valkey
 from runworker.embedded.postgres import SUPERUSER, WORKER_LOGIN, database_url
@@ -42,13 +42,16 @@ class Site:
             database_url=database_url(directory, WORKER_LOGIN, self.postgres.port),
             broker_url=broker_url(directory, self.valkey.port),
             sweep_seconds=0.1,
+            lock_timeout_seconds=LONG,
             retry_seconds=1,
             log_level="WARNING",
         )
         self.crew = Crew(self.plant, settings, log)
 
-    def start_postgres(self) -> None:
-        """Start PostgreSQL again, where it was."""
+    def start_postgres(self, *, standby: bool = False) -> None:
+        """Start PostgreSQL again, where it was; as a standby it takes no writes until it is promoted."""
+        if standby:
+            (self._directory / "postgres" / "standby.signal").touch()
         self.postgres = start_postgres(self._directory, durable=True, port=self.postgres.port)
 
     def start_valkey(self) -> None:

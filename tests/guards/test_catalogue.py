@@ -11,11 +11,14 @@ from psycopg import sql
 from tests.guards.sections import SECTIONS
 from tests.guards.test_allowed import TABLES_WITH_COMMAND_KEY
 from tests.guards.test_audit import CHANGES
+from tests.guards.test_queueing import NOTIFIES
 from tests.guards.test_races import LOCKS_RUN
 
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 
 AUDITED = {*CHANGES, "run_step_executions"}
+AUDITING = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
+AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete"}
 
 RULES = """
     SELECT conname FROM pg_constraint
@@ -52,9 +55,7 @@ def test_every_constraint_has_a_violation(connection: psycopg.Connection) -> Non
 
 
 def test_every_trigger_has_a_test(connection: psycopg.Connection) -> None:
-    tested_here = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
-    tested_here |= {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY}
-    tested_here |= {LOCKS_RUN}
+    tested_here = AUDITING | {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY} | {LOCKS_RUN, NOTIFIES}
 
     for trigger, function, source in connection.execute(TRIGGERS):
         # A guard names in its function what it refuses; a trigger of refuse_change is itself the name.
@@ -72,8 +73,70 @@ def test_every_guard_is_named_by_a_function_or_trigger(connection: psycopg.Conne
     assert _tested() - named - triggers - rules == set()
 
 
+NAMED = """
+    SELECT conname FROM pg_constraint
+    WHERE contype IN ('c', 'f', 'p', 'u', 'x') AND conrelid = ANY (%(written)s::regclass[])
+    UNION
+    SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique AND indrelid = ANY (%(written)s::regclass[])
+    UNION
+    SELECT tgname FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+    WHERE proname = 'refuse_change' AND tgrelid = ANY (%(written)s::regclass[])
+"""
+WRITTEN_BY_COMMANDS = [
+    "commands", "production_runs", "run_step_executions", "lots", "lot_genealogy", "qc_decisions", "flow_versions",
+    "code_counters", "audit_events",
+]  # fmt: skip
+
+_OF_WRITTEN = tuple(f"{kind}_{table}_" for kind in ("guard", "fk") for table in WRITTEN_BY_COMMANDS)
+
+_ANOTHER_SCHEMA = "the engine writes such a row only where schema and release do not fit each other"
+_NUMBERED = (
+    "numbers and ids that no command brings; a clash tells of a copy without its sequences, or of another writer"
+)
+_LOOKED_AGAIN = "another program took the same a moment ago; the engine looks again"
+_LOCKED_FIRST = "the row it needs is locked before it is written; nothing that a command says breaks it"
+_NOT_DONE = "commands neither delete, truncate nor rename, nor import versions"
+
+OF_THE_SURROUNDINGS = {
+    _ANOTHER_SCHEMA: {
+        "ck_commands_decided", "ck_commands_status", "ck_commands_waiting", "ck_flow_versions_status", "ck_lots_status",
+        "ck_lots_sku_type", "ck_lots_step_index_range", "ck_production_runs_status", "ck_production_runs_times",
+        "ck_qc_decisions_decision", "ck_run_step_executions_status", "ck_run_step_executions_step_index",
+        "ck_run_step_executions_times", "guard_commands_decided", "guard_commands_move",
+    },
+    _NUMBERED: {
+        "pk_audit_events", "pk_code_counters", "pk_lot_genealogy", "pk_qc_decisions", "pk_run_step_executions",
+    },
+    _LOOKED_AGAIN: {"pk_commands", "uq_production_runs_run_code"},
+    _LOCKED_FIRST: {
+        "fk_lot_genealogy_child_lot_id", "fk_lot_genealogy_parent_lot_id", "fk_lots_production_run_id",
+        "fk_qc_decisions_lot_id", "fk_run_step_executions_run_id", "uq_run_step_executions_run_step",
+    },
+    _NOT_DONE: {
+        "fk_flow_versions_created_by", "fk_flow_versions_flow_definition_id", "fk_lots_phase_id",
+        "guard_audit_events_append_only", "guard_commands_identity", "guard_commands_kept", "guard_commands_truncate",
+        "guard_flow_versions_truncate", "guard_lot_genealogy_truncate", "guard_lots_truncate",
+        "guard_production_runs_delete", "guard_production_runs_identity", "guard_production_runs_truncate",
+        "guard_qc_decisions_truncate", "guard_run_step_executions_delete", "guard_run_step_executions_identity",
+        "guard_run_step_executions_truncate", "pk_flow_versions", "uq_flow_versions_definition_version",
+    },
+}  # fmt: skip
+"""Why a rule of a table that commands write has no code: it decides none of them."""
+
+
+def test_every_rule_decides_or_tells_of_the_surroundings(connection: psycopg.Connection) -> None:
+    named = {name for (name,) in connection.execute(NAMED, {"written": WRITTEN_BY_COMMANDS})}
+    for (source,) in connection.execute("SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace"):
+        named |= {guard for guard in _guards_named_in(source) if guard.startswith(_OF_WRITTEN)}
+    surroundings = {name for names in OF_THE_SURROUNDINGS.values() for name in names}
+
+    assert len(named) > 80
+    assert named == surroundings | CODES_OF_CONSTRAINTS.keys()
+    assert not surroundings & CODES_OF_CONSTRAINTS.keys()
+
+
 def test_what_guards_lots_has_codes_of_its_own() -> None:
-    """The engine gives no sender a STATE_CONFLICT for what the plant has a rule for."""
+    """What the plant has a rule for is told to the sender."""
     of_lots = ("guard_lots_", "guard_lot_genealogy_", "guard_qc_decisions_")
     rules = {name for name in _tested() if name.startswith(of_lots) and not name.endswith("_truncate")}
 
@@ -91,16 +154,14 @@ def test_guards_do_not_follow_the_sessions_search_path(connection: psycopg.Conne
     assert following == []
 
 
-def test_only_the_audit_and_the_pruning_run_with_their_owners_rights(connection: psycopg.Connection) -> None:
+def test_what_runs_with_its_owners_rights_and_who_may_call_it(connection: psycopg.Connection) -> None:
     definers = connection.execute(
-        "SELECT proname, has_function_privilege('runworker_worker', oid, 'EXECUTE') FROM pg_proc"
-        " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+        "SELECT proname, ARRAY(SELECT grantee::regrole::text FROM aclexplode(proacl) WHERE grantee <> proowner)"
+        " FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     ).fetchall()
 
-    of_audit = {
-        (f"audit_{table}_{operation}", False) for table in AUDITED for operation in ("insert", "update", "delete")
-    }
-    assert set(definers) == of_audit | {("prune_commands", True)}
+    callers = {name: [] for name in AUDITING}
+    assert dict(definers) == callers | {"prune_commands": ["runworker_worker"], "enqueue_command": ["runworker_sender"]}
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

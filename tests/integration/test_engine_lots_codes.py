@@ -47,11 +47,11 @@ def test_four_workers_give_no_code_twice(plant: Plant, life: Life) -> None:
     assert codes == [f"{prefix(plant)}{number:04}" for number in range(1, 101)]
 
 
-def test_a_callers_own_code_ahead_of_the_counter_is_passed_over(plant: Plant, engine: Engine, life: Life) -> None:
+def test_numbers_begin_above_callers_own_codes(plant: Plant, engine: Engine, life: Life) -> None:
     begins = prefix(plant)
     engine.apply([raw(life, lot_code=f"{begins}0002"), raw(life, lot_code=f"{begins}0003")])
     verdicts = engine.apply([raw(life) for _ in range(3)])
-    assert [verdict.state["lot_code"][-4:] for verdict in verdicts] == ["0001", "0004", "0005"]
+    assert [verdict.state["lot_code"][-4:] for verdict in verdicts] == ["0004", "0005", "0006"]
 
 
 def test_a_callers_own_code_in_the_batch_of_a_generated_one(plant: Plant, engine: Engine, life: Life) -> None:

@@ -14,7 +14,7 @@ from tests.proxy import Proxy
 from runworker.codes import Code
 from runworker.engine import Engine
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import Unavailable
+from runworker.errors import Blocked, Unavailable
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
 
@@ -78,13 +78,14 @@ def test_connection_killed_in_mid_flight(plant: Plant, engine: Engine, run: UUID
 
 
 @pytest.mark.parametrize("timeout", ["lock_timeout_seconds", "statement_timeout_seconds"])
-def test_a_lock_that_is_held_too_long(plant: Plant, run: UUID, retries: list[Any], timeout: str) -> None:
-    engine = plant.engine(**{timeout: 1})
+def test_a_lock_that_is_held_too_long(plant: Plant, run: UUID, timeout: str) -> None:
+    engine, command = plant.engine(**{timeout: 1}), plant.command("hold_run", run_id=run)
     with plant.transaction() as other:
         other.execute(LOCK, {"id": run})
-        answer = plant.in_background(lambda: engine.apply([plant.command("hold_run", run_id=run)]))
-        until_retried(retries)
-    assert answer.result()[0].status is APPLIED
+        with pytest.raises(Blocked) as blocked:
+            engine.apply([command])
+    assert blocked.value.verdicts == [None]
+    assert plant.applied_at_last(engine, [command])[0].status is APPLIED
 
 
 def test_a_deadlock_with_somebody_else(plant: Plant, engine: Engine, retries: list[Any]) -> None:
@@ -100,18 +101,6 @@ def test_a_deadlock_with_somebody_else(plant: Plant, engine: Engine, retries: li
         other.execute(LOCK, {"id": first})
         until_retried(retries)
     assert {verdict.status for verdict in answer.result()} == {APPLIED}
-
-
-def test_a_busy_database_is_given_up_on(plant: Plant, engine: Engine, run: UUID) -> None:
-    hasty = plant.engine(lock_timeout_seconds=1, retry_seconds=0)
-    batch = [plant.command("start_run"), plant.command("hold_run", run_id=run)]
-    commands = plant.count("commands")
-    with plant.transaction() as other:
-        other.execute(LOCK, {"id": run})
-        with pytest.raises(Unavailable, match="lock timeout"):
-            hasty.apply(batch)
-    assert plant.count("commands") == commands
-    assert {verdict.status for verdict in engine.apply(batch)} == {APPLIED}
 
 
 @pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "judge_again", "keep"])

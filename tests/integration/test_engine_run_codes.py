@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from tests.outsider import Outsider
 from tests.plant import Plant, race
 
 from runworker.engine import Engine
@@ -84,14 +85,40 @@ def test_what_fails_leaves_a_gap_and_no_duplicate(plant: Plant, engine: Engine, 
     assert len(numbers(plant)) == len(set(numbers(plant))) == count
 
 
-def test_a_code_that_somebody_else_has_taken_is_passed_over(plant: Plant, engine: Engine) -> None:
-    version = plant.version()
+def used_by_another(plant: Plant, *used: int) -> None:
+    """Another system has given these numbers today, and those of tomorrow, which may begin at any moment."""
     plant.sql(
         "INSERT INTO production_runs (run_code, flow_version_id)"
         " SELECT format('RUN-%s-MAIN-%s', to_char(day, 'YYYYMMDD'), number), :version"
         " FROM generate_series(now() AT TIME ZONE 'UTC', now() + interval '1 day', interval '1 day') AS day,"
-        " unnest(ARRAY['0001', '0002']) AS number",
-        version=version,
+        " unnest(CAST(:numbers AS text[])) AS number",
+        version=plant.version(),
+        numbers=[f"{number:04}" for number in used],
     )
-    (verdict,) = engine.apply([plant.command("start_run", flow_version_id=version)])
-    assert verdict.state["run_code"].endswith("-0003")
+
+
+@pytest.mark.usefixtures("first_try")
+def test_numbers_begin_above_those_of_another_system(plant: Plant, engine: Engine) -> None:
+    """On the day on which another system hands over."""
+    used_by_another(plant, *range(1, 41), 77)
+    verdicts = engine.apply([plant.command("start_run") for _ in range(3)])
+    assert [verdict.state["run_code"][-5:] for verdict in verdicts] == ["-0078", "-0079", "-0080"]
+
+
+@pytest.mark.usefixtures("first_try")
+def test_numbers_that_another_system_used_meanwhile_are_skipped_at_once(plant: Plant, engine: Engine) -> None:
+    engine.apply([plant.command("start_run")])
+    used_by_another(plant, *range(3, 43), 9998, 10001)
+    verdicts = engine.apply([plant.command("start_run") for _ in range(3)])
+    assert [verdict.state["run_code"].rsplit("-", 1)[1] for verdict in verdicts] == ["10002", "10003", "10004"]
+
+
+def test_a_number_that_another_system_is_about_to_use(plant: Plant, engine: Engine, outsider: Outsider) -> None:
+    """Nobody sees it yet: the batch waits for it, and takes the next one."""
+    day = plant.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")[0][0]
+    code = f"RUN-{day}-MAIN-0001"
+    outsider.execute("INSERT INTO production_runs (run_code, flow_version_id) VALUES (%s, %s)", code, plant.version())
+    command = plant.command("start_run")
+    waiting = outsider.begin(lambda: engine.apply([command]))
+    outsider.commit()
+    assert waiting.result()[0].state["run_code"].endswith("-0002")

@@ -70,7 +70,7 @@ def test_goes_on_as_itself_where_it_may_not(plant: Plant, worker_database_url: s
         engine = plant.engine(pool_mode=mode, database_url=worker_database_url, database_role="no_such_role")
         within = state_within(engine)
     assert [event["reason"] for event in events if event["event"] == "database.role_not_taken"] == ["absent"]
-    assert within == (state_after(engine)[0], "30s", "10s", "30s", "UTC")
+    assert within == (state_after(engine)[0], "15s", "10s", "15s", "UTC")
 
 
 def test_transaction_mode_prepares_nothing(plant: Plant, worker_database_url: str) -> None:
@@ -101,7 +101,7 @@ def test_sends_nothing_at_the_start_that_a_pooler_refuses(plant: Plant) -> None:
         with plant.engine(pool_mode=mode).database.connect() as connection:
             assert connection.connection.driver_connection.info.options == ""
     with plant.engine().database.connect() as connection:
-        assert "statement_timeout=30s" in connection.connection.driver_connection.info.options
+        assert "statement_timeout=15s" in connection.connection.driver_connection.info.options
 
 
 def test_prepares_through_a_pooler_only_with_a_libpq_that_can(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from runworker.engine.sql.codes import CodeRequest
+from runworker.engine.sql.codes import RUN_PREFIX, CodeRequest
 from runworker.engine.sql.lots import (
     INSERT_LINKS,
     INSERT_LOTS,
@@ -64,7 +64,7 @@ def code_requests(changes: Iterable[Change]) -> list[CodeRequest]:
     for change in changes:
         run = change.after.run
         if run is not None and change.before.run is None and run.new_at_site:
-            wanted.append((run.id, "RUN", run.new_at_site))
+            wanted.append((run.id, RUN_PREFIX, run.new_at_site))
         wanted += [
             (lot.id, code_prefix(lot.lot_type), lot.new_at_site)
             for lot in change.after.lots

@@ -1,9 +1,11 @@
-"""Database errors told apart: passing ones, refusals by a rule, and faults of ours.
+"""Errors told apart: what decides a command, what stands in one command's way, and what keeps all of them waiting.
 
-Constraint names are an interface. This table is the one place where they become codes.
+Only what names a command's own data, or one of our rules, may decide it. Constraint names are an interface: this table
+is the one place where they become codes. A rule that is not in it is none of ours, and decides nothing.
 """
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Final
 
 import psycopg
@@ -19,10 +21,14 @@ CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
     "fk_production_runs_scenario_id": Code.UNKNOWN_SCENARIO,
     "fk_production_runs_operator_id": Code.UNKNOWN_USER,
     "fk_production_runs_started_by": Code.UNKNOWN_USER,
+    "ck_production_runs_status_reason": Code.INVALID_FIELD,
+    "ck_production_runs_step_index": Code.INVALID_FIELD,
     "fk_run_step_executions_operator_id": Code.UNKNOWN_USER,
     "uq_lots_lot_code": Code.LOT_CODE_TAKEN,
     "pk_lots": Code.LOT_ALREADY_EXISTS,
     "fk_lots_supplier_id": Code.UNKNOWN_SUPPLIER,
+    "fk_lots_operator_id": Code.UNKNOWN_USER,
+    "fk_qc_decisions_operator_id": Code.UNKNOWN_USER,
     "fk_qc_decisions_qc_gate_id": Code.UNKNOWN_QC_GATE,
     "guard_lots_insert": Code.LOT_ILLEGAL_MOVE,
     "guard_lots_finished_run": Code.RUN_NOT_RUNNING,
@@ -63,53 +69,115 @@ CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
     "guard_run_step_executions_move": Code.STEP_ILLEGAL_MOVE,
     "guard_run_step_executions_finished": Code.RUN_READ_ONLY,
     "ex_run_step_executions_one_in_progress": Code.STEP_ILLEGAL_MOVE,
+    "fk_flow_versions_reviewed_by": Code.UNKNOWN_USER,
+    "fk_flow_versions_published_by": Code.UNKNOWN_USER,
     "guard_flow_versions_immutable": Code.FLOW_VERSION_IMMUTABLE,
     "guard_flow_versions_kept": Code.FLOW_VERSION_IMMUTABLE,
     "guard_flow_versions_move": Code.FLOW_VERSION_ILLEGAL_MOVE,
     "uq_flow_versions_one_published": Code.FLOW_ALREADY_PUBLISHED,
 }
 
-_PASSING_CLASSES: Final = ("08", "40", "53", "57", "58")
-"""Connection, rollback, resources, operator intervention, system: SQLSTATE classes that say nothing of the command."""
-
-_PASSING_STATES: Final = frozenset(
-    {
-        "55P03",  # a lock was not to be had in time
-        "25P03",  # the session stood idle in its transaction for too long
-        "25P04",  # the transaction took too long
-        "25006",  # the server takes no writes: a standby, or one that is told to be read-only
-        "42501",  # the login lacks a right
-        "42P01",  # a table is missing: the database is not migrated
-        "42703",  # a column is missing: the same
-        "3F000",  # a schema is missing
-    }
-)
-"""SQLSTATEs that tell of the server's state or set-up, and nothing of the command."""
-
-_PASSING_CONSTRAINTS: Final = frozenset({"pk_commands", "uq_production_runs_run_code"})
+_TAKEN_MEANWHILE: Final = frozenset({"pk_commands", "uq_production_runs_run_code"})
 """Another program, not a runworker, took the same key or number a moment ago: the engine looks again."""
+
+_OF_DATA: Final = "22"
+"""SQLSTATE class of values that cannot be what they were meant to be."""
+
+_OF_RULES: Final = "23"
+"""SQLSTATE class of broken constraints. Guards raise it, too, under names of their own."""
+
+_NOT_OF_DATA: Final = frozenset({"2200H", "22023"})
+"""Two of that class tell of no value of a command: a sequence is used up, a role or a setting is not there."""
+
+_LOCKED: Final = frozenset({"55P03", "57014"})
+"""A lock was not to be had in time; the statement took too long, as it does where the lock is another kind of wait."""
+
+_OF_THE_SERVER: Final = (
+    "08",  # the connection
+    "0A",  # what a prepared statement returns has changed; a standby is asked to write
+    "25",  # read-only; idle or open for too long
+    "26",  # a pooler handed out a connection without our prepared statement
+    "28",  # the login
+    "3D",  # no such database
+    "3F",  # no such schema
+    "40",  # deadlock, serialization, conflict with recovery
+    "42501",  # the login lacks a right, or sees some rows only
+    "42703",  # a column is missing: the database is not migrated
+    "42P01",  # a table is missing: the same
+    "42P05",  # a pooler handed out a connection with somebody else's prepared statement
+    "53",  # disk, memory, connections
+    "57",  # shut down, starting up, crashed
+    "58",  # errors of the system around it
+)
+"""Beginnings of SQLSTATEs that tell of the server or of its set-up: no part of a batch would fare better."""
+
+_SPENT: Final = ("0A", "25006", "26", "40001", "42P05", "57P")
+"""Beginnings of SQLSTATEs after which a connection is not to be used again. It leads to a server that is a standby now
+or is about to end, or its prepared statements fit the tables no more."""
+
+
+class Blame(Enum):
+    """What an error tells of."""
+
+    COMMAND = auto()
+    """The command itself: its data, one of our rules, or a fault of ours in handling it. It decides."""
+    LOCK = auto()
+    """A lock that somebody holds on what the command needs."""
+    OBSTACLE = auto()
+    """What we do not know: a rule or a trigger of somebody else's, damage. Other commands may not meet it."""
+    SERVER = auto()
+    """The server, the way to it or its set-up. Whatever is asked, it fails."""
+
+
+def blame(error: BaseException) -> Blame:
+    """What an error tells of. What is not known to tell of a command never decides one."""
+    if isinstance(error, TimeoutError | OSError | MemoryError):
+        return Blame.SERVER
+    if not isinstance(error, DBAPIError):
+        return Blame.COMMAND
+    state = sqlstate(error)
+    if error.connection_invalidated or (state is None and isinstance(error, OperationalError | InterfaceError)):
+        return Blame.SERVER
+    if state is None or as_rejection(error):
+        return Blame.COMMAND  # without a SQLSTATE it never left: psycopg could not write a value
+    return Blame.SERVER if _constraint(error) in _TAKEN_MEANWHILE else _blame_by(state)
+
+
+def _blame_by(state: str) -> Blame:
+    if state in _LOCKED:
+        return Blame.LOCK
+    if state.startswith(_OF_THE_SERVER) or state in _NOT_OF_DATA:
+        return Blame.SERVER
+    return Blame.COMMAND if state.startswith(_OF_DATA) else Blame.OBSTACLE
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same work may succeed later: connection lost, deadlock, timeout, shutdown, a server not set up."""
-    if isinstance(error, TimeoutError):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return isinstance(error, OperationalError | InterfaceError)
-    return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES or _constraint(error) in _PASSING_CONSTRAINTS
+    """Whether an error tells of the surroundings, and so decides nothing: the same work may succeed later."""
+    return blame(error) is not Blame.COMMAND
+
+
+def spends_connection(state: str | None) -> bool:
+    """Whether a connection on which the server said this SQLSTATE has to be replaced."""
+    return state is not None and state.startswith(_SPENT)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """What PostgreSQL calls the error; None where it is not PostgreSQL's."""
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+
+
+def reason(error: BaseException) -> str:
+    """The error in one line, for logs: neither the statement nor its values are in it."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error).strip() or type(error).__name__
+    return said.splitlines()[0]
 
 
 def as_rejection(error: BaseException) -> Rejected | None:
-    """The rejection that a refused write amounts to, or None where the error names no constraint."""
+    """The rejection that a refused write amounts to, or None where the error names none of our rules."""
     constraint = _constraint(error)
-    if constraint is None:
+    code = CODES_OF_CONSTRAINTS.get(constraint or "")
+    if code is None or not (sqlstate(error) or "").startswith(_OF_RULES):
         return None
-    code = CODES_OF_CONSTRAINTS.get(constraint, Code.STATE_CONFLICT)
     said = [f"the database refused: {constraint}"]
     if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
         said = [f"the database refused: {error.orig.diag.message_primary} ({constraint})"]

@@ -1,10 +1,31 @@
 """Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
-from typing import Any, NamedTuple
+import time
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
+import structlog
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import WorkerLostError
 from celery import signals
+from celery.app.task import Context
+from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
+from kombu.asynchronous import get_event_loop
+
+from runworker.errors import Blocked
+from runworker.transport import DEATHS, deaths_of
+
+_log = structlog.get_logger(__name__)
+
+DROPPED: Final = "runworker_dropped"
+"""The part of a request that says why its message is not applied: "expired" or "revoked", else None."""
+
+_SHADOWING: Final = frozenset(
+    name for name, part in vars(Context).items() if callable(part) or isinstance(part, property) or name[0] == "_"
+)
+"""Headers that would take the place of methods of Celery's request."""
 
 
 class PooledRequest(NamedTuple):
@@ -23,10 +44,10 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: no callback, chain, chord or group, no receiver of a signal."""
+        """Whether the command is all there is to do: it is to be applied, no callback, no chord, no receiver."""
         return not (
             any((self.embed or {}).values())
-            or self.context.get("group")
+            or self.context.get(DROPPED)
             or signals.task_prerun.receivers
             or signals.task_success.receivers
             or signals.task_postrun.receivers
@@ -34,17 +55,77 @@ class PooledRequest(NamedTuple):
 
 
 class Requeue(NamedTuple):
-    """The outcome of a message that goes back to its queue, and why."""
+    """The outcome of a message that goes back to its queue, and why.
+
+    servers_failed: whether PostgreSQL failed, and would fail other messages as well. pause_seconds: not before.
+    """
 
     reason: str
+    servers_failed: bool = False
+    pause_seconds: float = 0.0
+
+    @classmethod
+    def after(cls, error: Exception) -> "Requeue":
+        """For a message whose work this error ended."""
+        if isinstance(error, Blocked):
+            return cls(str(error), pause_seconds=error.pause_seconds)
+        return cls(str(error), servers_failed=True)
+
+
+def is_lost_process(failed: Any) -> bool:
+    """Whether the pool's process has died with its task, and nobody told it to. failed: the task's ExceptionInfo."""
+    error = _error_in(failed)
+    ends = state.should_stop is not None or state.should_terminate is not None
+    return isinstance(error, WorkerLostError | SystemExit) and not ends
 
 
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
+def requeue_of(failed: Any) -> Requeue | None:
+    """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
+    error = _error_in(failed)
+    return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
+
+
+def _error_in(failed: Any) -> BaseException:
+    error = failed.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
 class Request(StockRequest):
-    """A request that can be part of a batch."""
+    """A request that can be part of a batch.
+
+    One that is past its `expires`, or that an operator revoked, goes to the pool as well, to be answered.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in _SHADOWING & self.request_dict.keys():
+            del self.request_dict[name]
+        self.request_dict[DROPPED] = None
+        self.time_limits = (None, None)  # no sender ends a process of the pool: PostgreSQL's timeouts bound the work
+
+    @property
+    def dropped(self) -> str | None:
+        """Why the message is not to be applied."""
+        return self.request_dict[DROPPED]
+
+    def maybe_expire(self) -> bool:
+        """Whether its time is up. Celery would discard all later messages of the task id too, for hours."""
+        return self.expires is not None and datetime.now(UTC if self.expires.tzinfo else None) > self.expires
+
+    def revoked(self) -> bool:
+        """Whether it was ended, with its process. One that is merely revoked or expired still has to be answered."""
+        return self._already_revoked or (not self.dropped and super().revoked() and not self.dropped)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        if terminated:
+            super()._announce_revoked(reason, terminated, signum, expired)
+        else:
+            self.request_dict[DROPPED] = reason
+            self._eta = None  # to be answered now
 
     @property
     def commands(self) -> int:
@@ -53,14 +134,37 @@ class Request(StockRequest):
         return max(len(many), 1) if isinstance(many, list) else 1
 
     @property
-    def has_time_limits(self) -> bool:
-        """Whether the message asks for time limits of its own, which a batch cannot give."""
-        return any(self.time_limits)
+    def deaths(self) -> int | None:
+        """How many processes have ended while they did it alone. None: it was lost with no process yet."""
+        return deaths_of(self.message.headers)
+
+    def count_death(self, *, alone: bool) -> None:
+        """Note that it was lost with a process of the pool. alone: whether that did nothing else."""
+        self.message.headers[DEATHS] = deaths = (self.deaths or 0) + alone
+        if hasattr(self.message.channel.qos, "count_deaths"):  # of our transport
+            self.message.channel.qos.count_deaths(self.message.delivery_tag, deaths)
+
+    def note_begun(self) -> None:
+        """Tell the broker that this process does it now, and nothing else: it may not live to tell. Raises RedisError.
+
+        kombu's own transport has no place for that.
+        """
+        if hasattr(self.message.channel.qos, "begin_alone"):
+            self.message.channel.qos.begin_alone(self.message.delivery_tag)
 
     @property
     def is_over(self) -> bool:
         """Whether its end has been announced already, by a revocation or a shutdown."""
         return bool(self._already_revoked or self._already_cancelled)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Give the message back where the worker's own time limit ends its process: it is applied, or may yet be."""
+        if soft:
+            super().on_timeout(soft, timeout)
+            return
+        _log.warning("message.requeued", task=self.type, task_id=self.id, error=f"over the time limit of {timeout} s")
+        state.task_ready(self)
+        self.reject(requeue=True)
 
     def pooled(self) -> PooledRequest:
         """The request as it goes to the pool."""
@@ -71,6 +175,39 @@ class Request(StockRequest):
         """Do what Celery does at the end of a task: acknowledge or give back, tell, forget."""
         if isinstance(outcome, Requeue):  # as for a task that raises Reject
             state.task_ready(self)
-            self.reject(requeue=True)
+            self._put_back(outcome)
+        elif self.dropped and not outcome[0]:
+            self._conclude_dropped(expired=self.dropped == "expired")
         else:
             self.on_success(outcome)
+
+    def _conclude_dropped(self, *, expired: bool) -> None:
+        """As Celery does where it discards a message, but its sender has been told a verdict."""
+        state.task_ready(self)
+        self.acknowledge()
+        self.send_event("task-revoked", terminated=False, signum=None, expired=expired)
+        signals.task_revoked.send(self.task, request=self._context, terminated=False, signum=None, expired=expired)
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake.
+
+        A process that is gone counts against the message.
+        """
+        if is_lost_process(exc_info):
+            self.count_death(alone=True)
+        outcome = requeue_of(exc_info)
+        if outcome is None:
+            return super().on_failure(exc_info, *args, **options)
+        if outcome.servers_failed:
+            self._app.intake.fail(outcome.reason)
+        self.conclude(outcome)
+        return None
+
+    def _put_back(self, outcome: Requeue) -> None:
+        """Give the message back, after its pause: it is unacked until then, and lost with nobody."""
+        hub = get_event_loop()
+        if outcome.pause_seconds and hub is not None:
+            hub.call_later(outcome.pause_seconds, self.reject, True)
+            return
+        time.sleep(outcome.pause_seconds)  # pools of green threads: others go on meanwhile
+        self.reject(requeue=True)

@@ -34,6 +34,13 @@ class Poller(stock.MultiChannelPoller):
         patience = stock.Transport.brpop_timeout
         super().get(callback, timeout=patience if timeout is None else min(timeout, patience))
 
+    def maybe_restore_messages(self) -> None:
+        """Put back messages that are overdue. An error of the connection ends it; kombu would wait and try for ever."""
+        for channel in self._channels:
+            if channel.active_queues:  # one is enough: the messages are those of all
+                channel.qos.restore_visible(interval=channel.unacked_restore_throttle)
+                return
+
     def _register_BRPOP(self, channel: Channel) -> None:  # noqa: N802 - kombu's name
         channel.stop_waiting_if_long()
         super()._register_BRPOP(channel)

@@ -1,28 +1,24 @@
 """Connections to PostgreSQL."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import psycopg
-import structlog
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
 
 from runworker.config import Settings
+from runworker.engine.constraints import spends_connection
+from runworker.engine.sql import session, wire
 from runworker.errors import ConfigurationError
-
-_log = structlog.get_logger(__name__)
-
-_ROLE: Final = "runworker_role"
-"""Key under which a connection remembers the role that its login may take on."""
 
 
 def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
     """A pool of connections for one worker process.
 
-    Each connection has statement and lock timeouts and, where the login may, takes on `database_role`, which owns
-    nothing. Where connections are shared by PgBouncer from transaction to transaction (`pool_mode`), each transaction
-    begins with that in place of each connection. plan_once: a connection plans each statement one time, and finds its
-    rows by index however small the tables were then: for statements that all have one.
+    Each connection says for itself what it needs (`engine.sql.session`) and, where the login may, takes on
+    `database_role`, which owns nothing. Where connections are shared by PgBouncer from transaction to transaction
+    (`pool_mode`), each transaction begins with that in place of each connection. No wait for an answer is without an
+    end (`engine.sql.wire`). plan_once: a connection plans each statement one time, and finds its rows by index however
+    small the tables were then: for statements that all have one.
 
     Raises ConfigurationError without a database URL, and where statements shall be prepared through PgBouncer and libpq
     cannot do it; does not connect yet.
@@ -31,18 +27,11 @@ def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
         raise ConfigurationError(
             "RUNWORKER_DATABASE_URL is not set and no embedded servers are running; set it, or start `runworker up`"
         )
-    session = {
-        "statement_timeout": f"{settings.statement_timeout_seconds}s",
-        "lock_timeout": f"{settings.lock_timeout_seconds}s",
-        "idle_in_transaction_session_timeout": f"{settings.statement_timeout_seconds}s",
-        "timezone": "UTC",
-    }
-    if plan_once:
-        session |= {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+    wanted = session.parameters(settings, plan_once=plan_once)
     shared = settings.pool_mode != "session"
     arguments: dict[str, Any] = {}
     if not shared:
-        arguments["options"] = " ".join(f"-c {name}={value}" for name, value in session.items())
+        arguments["options"] = session.as_options(wanted)
     elif settings.pool_mode == "transaction":
         arguments["prepare_threshold"] = None
     elif not psycopg.capabilities.has_send_close_prepared():
@@ -59,39 +48,27 @@ def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
         connect_args={
             "connect_timeout": settings.connect_timeout_seconds,
             "application_name": "runworker",
+            "client_encoding": "UTF8",
+            **wire.options(settings.silence_timeout_seconds),
             **arguments,
         },
     )
-    if settings.database_role is not None:
-        event.listen(engine, "connect", _role_taker(settings.database_role, for_session=not shared))
-    if shared:
-        event.listen(engine, "begin", _session_setter(session))
+    event.listen(engine, "do_connect", _patient_connector(settings.statement_timeout_seconds))
+    event.listen(engine, "handle_error", _replace_spent)
+    session.prepare(engine, settings.database_role, wanted if shared else None)
     return engine
 
 
-def _role_taker(role: str, *, for_session: bool) -> Any:
-    def take_role(connection: Any, record: Any) -> None:
-        found = connection.execute(
-            "SELECT pg_has_role(session_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s", (role,)
-        ).fetchone()
-        if found != (True,):
-            _log.warning("database.role_not_taken", role=role, reason="absent" if found is None else "not a member")
-        elif for_session:
-            connection.execute(f'SET ROLE "{role}"')
-        else:
-            record.info[_ROLE] = role
-        connection.commit()
+def _patient_connector(statement_timeout_seconds: float) -> Any:
+    def connect_patiently(_dialect: Any, _record: Any, arguments: Any, named: Any) -> psycopg.Connection:
+        connection = wire.PatientConnection.connect(*arguments, **named)
+        connection.be_patient(statement_timeout_seconds)
+        return connection
 
-    return take_role
+    return connect_patiently
 
 
-def _session_setter(session: Mapping[str, str]) -> Any:
-    """Settings and role for one transaction, in one statement: none of them outlives it."""
-    values = [value for setting in session.items() for value in setting]
-    local = ", ".join(["set_config(%s, %s, true)"] * (len(session) + 1))
-
-    def set_session(connection: Connection) -> None:
-        role = connection.info.get(_ROLE, "none")
-        connection.exec_driver_sql(f"SELECT {local}", (*values, "role", role))
-
-    return set_session
+def _replace_spent(context: ExceptionContext) -> None:
+    """Give up the connection, and with it all of its pool, where the server said that they are of no more use."""
+    if spends_connection(getattr(context.original_exception, "sqlstate", None)):
+        context.is_disconnect = True

@@ -147,15 +147,18 @@ class Cluster:
         if self.primary.server is not None:
             self.primary.server.wait()
 
-    def follow(self, node: Node) -> None:
-        """Make the node a standby of the primary, copied anew, and wait until it has all that the primary has."""
+    def follow(self, node: Node, through: Proxy | None = None) -> None:
+        """Make the node a standby of the primary, copied anew, and wait until it has all that the primary has.
+
+        through: a proxy before the primary, by which the node follows it.
+        """
         self.stop(node)
         if node.data.exists():
             shutil.rmtree(node.data)
         node.server = start_standby(
             node.directory,
             primary=self.primary.directory,
-            primary_port=self.primary.port,
+            primary_port=through.port if through else self.primary.port,
             name=node.name,
             durable=True,
             port=node.port,

@@ -103,8 +103,8 @@ class Proxy:
             await self._passes.wait()
             if not self._is_away:
                 await self._connect(reader, writer)
-        except OSError:
-            pass  # either side has ended, and so does the other
+        except (OSError, asyncio.CancelledError):
+            pass  # either side has ended, and so does the other; only `_close` cancels
         finally:
             self._ends.discard(writer)
             _reset(writer)

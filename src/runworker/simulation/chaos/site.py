@@ -28,8 +28,9 @@ DURABLE: Final[Mapping[str, str]] = {"appendfsync": "always"}
 class ChaosSite:
     """The servers, in a temporary directory, for as long as the block lasts.
 
+    standbys: how many follow the primary; each commit waits for one of them.
     Use it, and enter and leave faults, in the main thread: servers start there, and end with it however it ends.
-    A commit is told when the standby has it too. settings: of workers; their URLs lead through the proxies, and nothing
+    settings: of workers; their URLs lead through the proxies, and nothing
     in the environment changes them. owner_url, broker_url: past the proxies, the former to what is the primary then.
     """
 
@@ -39,6 +40,9 @@ class ChaosSite:
     cluster: Cluster
     broker: Redis
     broker_proxy: Proxy
+
+    def __init__(self, *, standbys: int = 1) -> None:
+        self._standbys = standbys
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -89,7 +93,7 @@ class ChaosSite:
         wait_until(self.cluster.acknowledges, "a PostgreSQL that takes writes", passing=(psycopg.OperationalError,))
 
     def _start_postgres(self, stack: ExitStack) -> None:
-        self.cluster = Cluster(self._directory)
+        self.cluster = Cluster(self._directory, size=1 + self._standbys)
         for node in self.cluster.nodes:
             stack.enter_context(node.proxy)
         stack.callback(self.cluster.close)

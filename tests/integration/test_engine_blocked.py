@@ -1,0 +1,135 @@
+"""One blocker blocks itself only: what somebody holds keeps its own commands back, and no others."""
+
+import time
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from structlog.testing import capture_logs
+from tests.outsider import Outsider
+from tests.plant import Plant
+
+from runworker.commands import Command
+from runworker.config import Settings
+from runworker.engine import Engine
+from runworker.errors import Blocked
+from runworker.states import CommandStatus
+from runworker.upkeep import sweep
+
+APPLIED = CommandStatus.APPLIED
+
+
+@pytest.fixture
+def engine(plant: Plant) -> Engine:
+    """An engine that waits for locks as long as it does by default."""
+    return plant.engine(lock_timeout_seconds=Settings.model_fields["lock_timeout_seconds"].default)
+
+
+def started(plant: Plant, engine: Engine, number: int) -> list[UUID]:
+    verdicts = engine.apply([plant.command("start_run") for _ in range(number)])
+    return [verdict.run_id for verdict in verdicts if verdict.run_id]
+
+
+def advances(plant: Plant, runs: list[UUID], step: int) -> list[Command]:
+    return [plant.command("advance_step", run_id=run, to_step_index=step) for run in runs]
+
+
+def applied_around(engine: Engine, commands: list[Command], held: set[UUID]) -> tuple[list[Command], float]:
+    """Apply commands of which those about `held` are blocked. Returns these, and how long it took."""
+    began = time.monotonic()
+    with pytest.raises(Blocked) as blocked:
+        engine.apply(commands)
+    verdicts = blocked.value.verdicts
+    left = [command for command, verdict in zip(commands, verdicts, strict=True) if verdict is None]
+    assert {command.target_run for command in left} == held
+    assert {verdict.status for verdict in verdicts if verdict is not None} == {APPLIED}
+    return left, time.monotonic() - began
+
+
+def test_a_row_that_is_held_over_lunch(plant: Plant, engine: Engine, outsider: Outsider) -> None:
+    runs = started(plant, engine, 100)
+    outsider.hold("production_runs", runs[41])
+    left, took = applied_around(engine, advances(plant, runs, 1), {runs[41]})
+    assert took < 8
+    for step in (3, 10):  # new batches keep coming, with the blocked ones in them again
+        left, took = applied_around(engine, [*left, *advances(plant, runs, step)], {runs[41]})
+        assert took < 2
+    assert len(left) == 3
+    outsider.rollback()
+    assert {verdict.status for verdict in plant.applied_at_last(engine, left)} == {APPLIED}
+    assert plant.run(runs[41])[1] == 10
+
+
+def test_a_lot_held_does_not_hold_the_others_of_its_run(plant: Plant, engine: Engine, outsider: Outsider) -> None:
+    (run,) = started(plant, engine, 1)
+    engine.apply(advances(plant, [run], 1))
+    lots = [uuid4() for _ in range(3)]
+    raw = {"run_id": run, "lot_type": "RAW", "step_index": 1, "weight_kg": "10", "parents": []}
+    engine.apply([plant.command("register_lot", lot_id=lot, **raw) for lot in lots])
+    outsider.hold("lots", lots[0])
+    decisions = [plant.command("record_qc_decision", lot_id=lot, decision="PASS") for lot in lots]
+    with pytest.raises(Blocked) as blocked:
+        engine.apply(decisions)
+    assert [verdict and verdict.status for verdict in blocked.value.verdicts] == [None, APPLIED, APPLIED]
+
+
+def test_a_rule_of_somebody_elses_keeps_back_who_breaks_it(plant: Plant, engine: Engine) -> None:
+    runs = started(plant, engine, 20)
+    plant.sql(
+        f"ALTER TABLE production_runs ADD CONSTRAINT ck_house CHECK (id <> '{runs[7]}' OR current_step_index = 0)"
+    )
+    with capture_logs() as events:
+        left, _ = applied_around(engine, advances(plant, runs, 1), {runs[7]})
+    (told,) = [event for event in events if event["event"] == "command.blocked"]
+    assert (told["key"], told["sqlstate"]) == (str(left[0].idempotency_key), "23514")
+    assert "ck_house" in told["reason"]
+    plant.sql("ALTER TABLE production_runs DROP CONSTRAINT ck_house")
+    assert plant.applied_at_last(engine, left)[0].status is APPLIED
+
+
+def test_what_a_blocked_command_would_release_is_released_when_it_is_free(
+    plant: Plant, engine: Engine, outsider: Outsider
+) -> None:
+    """The waiting one is about the run that is held; the one it waits for is not. Neither is forgotten."""
+    (held,) = started(plant, engine, 1)
+    first = plant.command("start_run")
+    second = plant.command("hold_run", run_id=held, after=[first.idempotency_key])
+    engine.apply([second])
+    outsider.hold("production_runs", held)
+    with pytest.raises(Blocked):
+        engine.apply([first])
+    outsider.rollback()
+    assert plant.applied_at_last(engine, [first])[0].status is APPLIED
+    assert plant.ledger(second.idempotency_key).status == APPLIED
+
+
+def test_a_blocked_command_ends_no_sweep(plant: Plant, engine: Engine, outsider: Outsider) -> None:
+    held, free = started(plant, engine, 2)
+    keys = [plant.queue("advance_step", run_id=run, to_step_index=1) for run in (held, free)]
+    outsider.hold("production_runs", held)
+    assert sweep(engine) == 1
+    assert [plant.ledger(key).status for key in keys] == ["QUEUED", "APPLIED"]
+    began = time.monotonic()
+    assert sweep(engine) == 0
+    assert time.monotonic() - began < 1
+    outsider.rollback()
+    deadline = time.monotonic() + 20
+    while plant.ledger(keys[0]).status != "APPLIED":
+        assert time.monotonic() < deadline
+        sweep(engine)
+
+
+def test_a_fault_that_cannot_be_kept_ends_no_sweep(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = plant.engine(retry_seconds=0)
+    keys = [plant.queue("start_run"), plant.queue("start_run")]
+    real: Any = engine._attempt
+
+    def faulty(request: Any, **how: Any) -> Any:
+        if keys[0] in request.stored:
+            raise ZeroDivisionError("a fault put in by the test")
+        return real(request, **how)
+
+    monkeypatch.setattr(engine, "_attempt", faulty)
+    plant.sql("ALTER TABLE dead_letters RENAME TO dead_letters_away")
+    assert sweep(engine) == 1
+    assert [plant.ledger(key).status for key in keys] == ["QUEUED", "APPLIED"]
