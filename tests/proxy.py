@@ -1,4 +1,4 @@
-"""A TCP proxy between an engine and PostgreSQL that goes away, comes back and loses answers when told to."""
+"""A TCP proxy in front of PostgreSQL or Redis that goes away, falls silent, comes back and loses answers."""
 
 import contextlib
 import socket
@@ -14,16 +14,20 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         behind = make_url(url)
-        self._server = (behind.host or "localhost", behind.port or 5432)
+        is_redis = behind.drivername.startswith("redis")
+        self._server = (behind.host or "localhost", behind.port or (6379 if is_redis else 5432))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_away = False
+        self._passes = threading.Event()
+        self._passes.set()
         self._lose_answer_to: bytes | None = None
         self.lost = threading.Event()
-        # In clear text, for the proxy reads along.
-        through = behind.set(host="127.0.0.1", port=self._port).update_query_dict({"sslmode": "disable"})
+        through = behind.set(host="127.0.0.1", port=self._port)
+        if not is_redis:
+            through = through.update_query_dict({"sslmode": "disable"})  # in clear text, for the proxy reads along
         self.url = through.render_as_string(hide_password=False)
 
     def __enter__(self) -> "Proxy":
@@ -32,7 +36,12 @@ class Proxy:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._listener.close()
+        self._passes.set()
         self._cut()
+
+    def fall_silent(self) -> None:
+        """Let nothing through and cut nothing, as a wire does that somebody has pulled out."""
+        self._passes.clear()
 
     def go_away(self) -> None:
         """Cut every connection and refuse new ones, as a server does that is down."""
@@ -40,8 +49,9 @@ class Proxy:
         self._cut()
 
     def come_back(self) -> None:
-        """Let connections through again."""
+        """Let connections through again, and what was held up meanwhile, however late it is."""
         self._is_away = False
+        self._passes.set()
 
     def lose_answer_to(self, statement: bytes) -> None:
         """Let the next message with these bytes reach the server, and cut the connection at its answer."""
@@ -99,6 +109,7 @@ class Proxy:
     def _chunks(self, source: socket.socket) -> Iterator[bytes]:
         with contextlib.suppress(OSError):
             while chunk := source.recv(65536):
+                self._passes.wait()
                 yield chunk
 
     def _close(self, other: socket.socket) -> None:

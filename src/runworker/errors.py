@@ -8,7 +8,7 @@
     │   └── PlanInvalid         a graph gives no plan; lists every problem (`runworker.plan`)
     ├── NotYet                  a command comes before its turn; becomes a WAITING verdict
     ├── Unavailable             PostgreSQL is away or busy; the message stays in the broker
-    │   └── Blocked             some commands met a lock or a rule of others; the rest is decided
+    │   └── Blocked             a lock or somebody else's rule is in the way of some commands (`runworker.engine`)
     ├── ImportRefused           a flow or user file does not fit; nothing was written (`runworker.imports`)
     ├── NotReplayable           a dead letter cannot be sent again (`runworker.replaying`)
     ├── NotFound                nothing has the code or id that was asked for (`runworker.tracing`)
@@ -21,13 +21,10 @@
 A test holds this tree against the classes. Codes of refusals: `runworker.codes`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from runworker.codes import Code
-
-if TYPE_CHECKING:
-    from runworker.verdicts import Verdict
 
 
 class RunworkerError(Exception):
@@ -74,15 +71,3 @@ class NotYet(RunworkerError):
 
 class Unavailable(RunworkerError):
     """PostgreSQL did not answer within the retry time. Nothing was written; send or deliver again."""
-
-
-class Blocked(Unavailable):
-    """Something stands in the way of some commands. The others are decided.
-
-    verdicts: one for each command, None for those that are to be delivered again. pause_seconds: not before.
-    """
-
-    def __init__(self, message: str, verdicts: "Sequence[Verdict | None]", pause_seconds: float) -> None:
-        super().__init__(message)
-        self.verdicts = verdicts
-        self.pause_seconds = pause_seconds

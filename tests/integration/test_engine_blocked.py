@@ -11,8 +11,7 @@ from tests.plant import Plant
 
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine import Engine
-from runworker.errors import Blocked
+from runworker.engine import Blocked, Engine
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
 

@@ -11,7 +11,6 @@ from runworker.lazy_names import lazy_names
 HOMES: Final = {
     "balances": "runworker.cli.balances",
     "batch_records": "runworker.batch_records",
-    "config": "runworker.config",
     "database": "runworker.cli.database",
     "demo_tables": "runworker.cli.demo_tables",
     "embedded": "runworker.embedded",
@@ -30,13 +29,13 @@ HOMES: Final = {
     "signal_guard": "runworker.cli.signal_guard",
     "simulation": "runworker.simulation",
     "tracing": "runworker.tracing",
+    "urls": "runworker.urls",
     "workers": "runworker.workers",
 }
 
 if TYPE_CHECKING:
     from runworker import (
         batch_records,
-        config,
         embedded,
         imports,
         migrations,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
         servers,
         simulation,
         tracing,
+        urls,
         workers,
     )
     from runworker.cli import (
@@ -66,7 +66,6 @@ else:
 __all__ = [
     "balances",
     "batch_records",
-    "config",
     "database",
     "demo_tables",
     "embedded",
@@ -85,5 +84,6 @@ __all__ = [
     "signal_guard",
     "simulation",
     "tracing",
+    "urls",
     "workers",
 ]

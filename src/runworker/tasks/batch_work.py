@@ -16,7 +16,8 @@ from celery.app.trace import trace_task
 from celery.exceptions import Reject
 
 from runworker.commands import Command
-from runworker.errors import Blocked, InvalidMessage, Unavailable
+from runworker.engine import Blocked
+from runworker.errors import InvalidMessage, Unavailable
 from runworker.tasks import results
 from runworker.tasks.requests import PooledRequest, Requeue, TaskResult
 from runworker.verdicts import Verdict

@@ -11,8 +11,9 @@ from celery.exceptions import Reject
 
 from runworker.codes import Code
 from runworker.commands import BULK_LIMIT, COMMANDS, Command, parse
+from runworker.engine import Blocked
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import Blocked, InvalidMessage, Unavailable
+from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.requests import Requeue
 from runworker.tasks.worker_app import WorkerApp
