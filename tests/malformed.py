@@ -93,6 +93,7 @@ NOT_READ: Final[dict[str, Make]] = {
     "time limit of words": _headers(timelimit=["soon", "later"]),
     "eta no time": _headers(eta="soon"),
     "eta a number": _headers(eta=5),
+    "eta beyond time": _headers(eta="9999-12-31T23:59:59-12:00"),
     "expiry no time": _headers(expires="soon"),
     "stamps that are none": _headers(stamped_headers=5, stamps=7),
     "shadow a list": _headers(shadow=[5]),

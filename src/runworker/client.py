@@ -8,20 +8,27 @@ verdict = run.wait()
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 from celery import states
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from runworker.codes import Code
+from runworker.codes import UNRECORDED, Code
 from runworker.commands import BULK_LIMIT, Command
-from runworker.errors import InvalidMessage, RunworkerError
+from runworker.errors import InvalidMessage, KeyReused, RunworkerError  # noqa: F401 - what enqueue raises is found here
+from runworker.lazy_names import lazy_names
 from runworker.sending import BatchMessage, ClientApp, Sender
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from runworker.enqueueing import enqueue, enqueue_async  # noqa: F401 - names of this module
+else:  # who queues nothing needs no database
+    __getattr__ = lazy_names(__name__, {name: f"runworker.enqueueing:{name}" for name in ("enqueue", "enqueue_async")})
 
 _ASK_THE_LEDGER_EVERY: Final = 5.0
 """Seconds of waiting after which the client asks for the stored verdict: a result may have expired or been lost."""
@@ -31,6 +38,9 @@ _QUESTIONS_LAPSE_AFTER: Final = 60.0
 
 _PAUSES: Final = (0.005, 0.1)
 """Seconds between two looks at a result, at first and at last."""
+
+_REVOKED: Final[Mapping[str, Any]] = {"status": states.REVOKED}
+"""In place of a verdict: Celery's word on a message that an operator ended while it was at work."""
 
 _AWAY: Final = (RedisError, OperationalError, OSError)
 """Errors that tell that the broker cannot be reached."""
@@ -46,6 +56,10 @@ class CommandRejected(RunworkerError):
 
 class NoVerdict(RunworkerError, TimeoutError):
     """No verdict within the time given. The command may still be applied; ask again, or send it again."""
+
+
+class Revoked(NoVerdict):
+    """The message was ended by an operator (`control revoke --terminate`), and the ledger does not know its command."""
 
 
 class NotSent(RunworkerError):
@@ -70,16 +84,22 @@ class Sent:
         """The run that the command is about; of a new run it is known before the worker has seen the command."""
         return self.command.target_run
 
+    @property
+    def message_id(self) -> str | None:
+        """Celery task id of the message that the command travels in; None while its batch has not left."""
+        return str(self.idempotency_key) if self._message is None else self._message.task_id
+
     def wait(self, timeout: float = 30.0, *, decided: bool = True, raise_on_rejection: bool = False) -> Verdict:
         """The verdict.
 
         timeout: seconds. decided: whether to go on waiting while the command itself is WAITING for its turn.
         raise_on_rejection: raise CommandRejected instead of returning REJECTED or EXPIRED.
-        Raises NoVerdict when time is up, and NotSent where the command is in a batch that has not left.
+        Raises NoVerdict when time is up, Revoked at once where an operator ended the message while it was at work, and
+        NotSent where the command is in a batch that has not left.
         """
         if self._message is not None and self._message.task_id is None:
             raise NotSent(f"{self.command.name} {self.idempotency_key} is packed and not sent: end its batch first")
-        verdict = self._client._verdict_of(self.idempotency_key, timeout, decided, self._message)
+        verdict = self._client._verdict_of(self.command, timeout, decided, self._message)
         if raise_on_rejection and verdict.status in (CommandStatus.REJECTED, CommandStatus.EXPIRED):
             raise CommandRejected(verdict)
         return verdict
@@ -122,14 +142,23 @@ class Client(Sender[Sent]):
 
     def post(self, command: Command) -> Sent:
         """Send a command as it is. A repeat has no second effect and brings the same verdict."""
-        key = str(command.idempotency_key)
-        self._app.send_task(
-            f"runworker.{command.name}",
-            kwargs={"idempotency_key": key, **command.payload},
-            task_id=key,
-            queue=self._queue,
-        )
+        self._forget_refusal(command.idempotency_key)
+        return self._post_new(command)
+
+    def _post_new(self, command: Command) -> Sent:
+        self._send(command, str(command.idempotency_key))
         return Sent(self, command)
+
+    def _send(self, command: Command, task_id: str | None) -> str:
+        """Send a command under a task id, a fresh one where none is given. Returns it."""
+        return str(
+            self._app.send_task(
+                f"runworker.{command.name}",
+                kwargs={"idempotency_key": str(command.idempotency_key), **command.payload},
+                task_id=task_id,
+                queue=self._queue,
+            ).id
+        )
 
     def batch(self, at_most: int = BULK_LIMIT) -> "Batch":
         """Pack commands into few messages, as a context manager with all the methods that send.
@@ -165,28 +194,54 @@ class Client(Sender[Sent]):
         ]
         message.task_id = self._app.send_task("runworker.apply", kwargs={"commands": packed}, queue=self._queue).id
 
-    def _verdict_of(self, key: UUID, timeout: float, decided: bool, message: BatchMessage | None) -> Verdict:
-        deadline = time.monotonic() + timeout
+    def _verdict_of(self, command: Command, timeout: float, decided: bool, message: BatchMessage | None) -> Verdict:
+        key, deadline = command.idempotency_key, time.monotonic() + timeout
+        own = False  # whether what stands under the key is known to be about this very command
 
         def will_do(wire: Any) -> Any:
-            waits = not isinstance(wire, Mapping) or (decided and wire["status"] == CommandStatus.WAITING)
+            waits = not isinstance(wire, Mapping) or (decided and wire.get("status") == CommandStatus.WAITING)
             return None if waits else wire
 
         def look() -> Any:
             # A command that waited in a batch message has a result of its own once it is decided.
             if message is not None and will_do(wire := self._part_of_answer(message, key)):
                 return wire
-            return will_do(self._result(str(key)))
+            return will_do(self._result(str(key), revoked=_REVOKED))
 
         while True:
             wire = self._poll(look, min(deadline, time.monotonic() + _ASK_THE_LEDGER_EVERY))
-            if wire is not None:
-                return Verdict.from_dict(wire)
-            if (left := deadline - time.monotonic()) <= 0:
-                raise NoVerdict(f"no verdict on {key} within {timeout} s; it may still be applied")
-            verdict = self._ask_ledger(key, min(left, _ASK_THE_LEDGER_EVERY))
+            left = deadline - time.monotonic()
+            if wire is not None and wire is not _REVOKED:
+                verdict: Verdict | None = Verdict.from_dict(wire)
+            else:
+                if wire is None and left <= 0:
+                    raise NoVerdict(f"no verdict on {key} within {timeout} s; it may still be applied")
+                verdict = self._ask_ledger(key, min(max(left, 0.0), _ASK_THE_LEDGER_EVERY))
+            if verdict is not None and not own and not verdict.is_about(command.fingerprint):
+                # Another command's, under the same key. Under a task id of its own, this one is told its own.
+                verdict, own = self._told_alone(command, deadline), True
             if verdict is not None and (verdict.decided or not decided):
                 return verdict
+            if verdict is None and wire is _REVOKED:
+                raise Revoked(f"{key} was ended by an operator while it was at work; it may have been applied")
+
+    def _told_alone(self, command: Command, deadline: float) -> Verdict | None:
+        task_id = self._send(command, None)
+        wire = self._poll(lambda: self._result(task_id), deadline)
+        return Verdict.from_dict(wire) if wire else None
+
+    def _forget_refusal(self, key: UUID) -> None:
+        """Take away what was said of an earlier message alone: it is not the answer to the one that is sent now."""
+        name = self._app.results.get_key_for_task(str(key))
+
+        def forget(redis: Any) -> None:
+            stored = self._result(str(key))
+            redis.multi()
+            if not isinstance(stored, Mapping) or stored.get("code") in UNRECORDED or "dead_letter" in stored:
+                redis.delete(name)
+
+        with suppress(*_AWAY):
+            self._app.results.client.transaction(forget, name)
 
     def _ask_ledger(self, key: UUID, timeout: float) -> Verdict | None:
         try:
@@ -200,13 +255,15 @@ class Client(Sender[Sent]):
             message.answer = self._result(message.task_id)
         return message.part(key)
 
-    def _result(self, task_id: str) -> Any:
-        """The task's result as it stands, None where there is none."""
+    def _result(self, task_id: str, revoked: Any = None) -> Any:
+        """The task's result as it stands, None where there is none. revoked: in place of Celery's word for that."""
         try:
             found = self._app.results.get_task_meta(task_id, cache=False)
         except _AWAY:
             return None
-        # Celery's own word, on a message that was revoked or whose result could not be stored, is no verdict.
+        # Celery's own word, on a message that was ended or whose result could not be stored, is no verdict.
+        if found.get("status") == states.REVOKED:
+            return revoked
         return found["result"] if found.get("status") == states.SUCCESS else None
 
     def _poll(self, look: Callable[[], Any], deadline: float) -> Any:
@@ -241,6 +298,10 @@ class Batch(Sender[Sent]):
 
     def post(self, command: Command) -> Sent:
         """Pack a command as it is. Its handle can be waited on once the message has left."""
+        self._client._forget_refusal(command.idempotency_key)
+        return self._post_new(command)
+
+    def _post_new(self, command: Command) -> Sent:
         message = self._message
         message.commands.append(command)
         if len(message.commands) == self._at_most:

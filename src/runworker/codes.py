@@ -4,6 +4,7 @@ Codes are stable: senders branch on them. `docs/errors.md` explains each, and a 
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class Code(StrEnum):
@@ -29,6 +30,7 @@ class Code(StrEnum):
     UNKNOWN_FIELD = "UNKNOWN_FIELD", "The command has no such field."
     INVALID_FIELD = "INVALID_FIELD", "A field has the wrong type, range, length or characters."
     BATCH_TOO_LARGE = "BATCH_TOO_LARGE", "A bulk message carries more commands than it may."
+    QUARANTINED = "QUARANTINED", "The command ended every process that handled it; operations have been told."
     INTERNAL_ERROR = "INTERNAL_ERROR", "runworker failed on this command; operations have been told."
 
     # The ledger
@@ -36,6 +38,8 @@ class Code(StrEnum):
         "IDEMPOTENCY_KEY_REUSED",
         "The key already belongs to a command with another payload.",
     )
+    MESSAGE_EXPIRED = "MESSAGE_EXPIRED", "The message came to its turn after its `expires`; it was not applied."
+    MESSAGE_REVOKED = "MESSAGE_REVOKED", "An operator took the message back; it was not applied."
     WAIT_EXPIRED = "WAIT_EXPIRED", "What the command waited for did not come in time."
 
     # Who
@@ -109,3 +113,7 @@ class Code(StrEnum):
     QUANTITY_EXCEEDS_LEFT = "QUANTITY_EXCEEDS_LEFT", "More is taken from a lot than is left of it."
     GENEALOGY_CYCLE = "GENEALOGY_CYCLE", "A lot would descend from itself."
     CHILDREN_NOT_FINISHED = "CHILDREN_NOT_FINISHED", "A lot is finished after all its children."
+
+
+UNRECORDED: Final = frozenset({Code.IDEMPOTENCY_KEY_REUSED, Code.MESSAGE_EXPIRED, Code.MESSAGE_REVOKED})
+"""Codes that never stand in the ledger under the key they are told about: what the ledger decides later counts more."""

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     default_site_code: str = Field(
         "MAIN", pattern=r"^[A-Z]{4}$", description="site of runs that are started without site_code"
     )
+    quarantine_after: int = Field(
+        5, ge=2, le=100, description="processes that a command may end, alone in each, before dead_letters keeps it"
+    )
     batch_size: int = Field(
         100, ge=1, le=500, description="commands of waiting messages applied in one transaction; 1: each by itself"
     )
@@ -84,6 +87,9 @@ class Settings(BaseSettings):
     archive_after_days: int = Field(30, ge=0, le=36_500, description="how long finished runs are kept before archiving")
     ledger_keep_days: int = Field(
         90, ge=1, le=36_500, description="how long decided commands are kept; those of a run until it is archived, too"
+    )
+    broker_timeout_seconds: float = Field(
+        5, ge=1, le=15, description="longest wait for an answer of Redis, or for a connection to it"
     )
     connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
     silence_timeout_seconds: int = Field(

@@ -8,20 +8,23 @@
     │   └── PlanInvalid         a graph gives no plan; lists every problem (`runworker.plan`)
     ├── NotYet                  a command comes before its turn; becomes a WAITING verdict
     ├── Unavailable             PostgreSQL is away or busy; the message stays in the broker
-    │   └── Blocked             a lock or somebody else's rule is in the way of some commands (`runworker.engine`)
+    │   └── Blocked             some commands met a lock or a rule of others; the rest is decided
     ├── ImportRefused           a flow or user file does not fit; nothing was written (`runworker.imports`)
-    ├── NotReplayable           a dead letter cannot be sent again (`runworker.replaying`)
+    ├── NotReplayable           a dead letter cannot be sent again (`runworker.dead_letters`)
     ├── NotFound                nothing has the code or id that was asked for (`runworker.tracing`)
     ├── FileNotWritten          a command could not write its output (`runworker.cli`)
+    ├── NotReady                a worker answers the health check and takes no messages (`runworker.cli`)
     ├── NoAnswer                no worker answered the health check (`runworker.cli`)
     ├── NotSent                 the broker did not take a client's message (`runworker.client`)
+    ├── KeyReused               a key that was to be queued is another command's (`runworker.client`)
     ├── CommandRejected         a verdict, where a client asked for an exception (`runworker.client`)
     └── NoVerdict               no verdict came in time (`runworker.client`)
+        └── Revoked             an operator ended the message at work (`runworker.client`)
 
 A test holds this tree against the classes. Codes of refusals: `runworker.codes`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runworker.codes import Code
@@ -69,5 +72,21 @@ class NotYet(RunworkerError):
         self.blocked_on = blocked_on
 
 
+class KeyReused(RunworkerError):
+    """A command was to be queued under a key that the ledger has for another one."""
+
+
 class Unavailable(RunworkerError):
     """PostgreSQL did not answer within the retry time. Nothing was written; send or deliver again."""
+
+
+class Blocked(Unavailable):
+    """Something stands in the way of some commands. The others are decided.
+
+    verdicts: one for each command, None for those that are to be delivered again. pause_seconds: not before.
+    """
+
+    def __init__(self, message: str, verdicts: Sequence[Any], pause_seconds: float) -> None:
+        super().__init__(message)
+        self.verdicts = verdicts
+        self.pause_seconds = pause_seconds

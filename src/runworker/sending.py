@@ -5,7 +5,7 @@ The methods are the same whether each command goes in a message of its own or is
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from celery import Celery
@@ -14,8 +14,12 @@ from kombu.connection import Connection
 
 from runworker.commands import Command, parse
 from runworker.ids import new_id
+from runworker.transport.deadlines import broker_deadlines, result_attempts, result_deadlines
 
 Handle = TypeVar("Handle")
+
+_ANSWER_SECONDS: Final = 3.0
+"""Longest wait for one answer of the broker. Celery tries four times to send, and gives up within 20 seconds."""
 
 
 class Sender(ABC, Generic[Handle]):
@@ -59,12 +63,17 @@ class Sender(ABC, Generic[Handle]):
         could not read the command.
         """
         given = {name: value for name, value in self._defaults.items() if value is not None} | fields
-        given.setdefault("idempotency_key", new_id())
-        return self.post(parse(name, given))
+        if "idempotency_key" in given:
+            return self.post(parse(name, given))
+        return self._post_new(parse(name, given | {"idempotency_key": new_id()}))
 
     @abstractmethod
     def post(self, command: Command) -> Handle:
-        """Send a command as it is."""
+        """Send a command as it is, for the first time or again."""
+
+    @abstractmethod
+    def _post_new(self, command: Command) -> Handle:
+        """Send a command whose key nobody has used."""
 
 
 class BatchMessage:
@@ -97,8 +106,9 @@ class ClientApp(Celery):
             result_accept_content=["json"],
             task_serializer="json",
             result_serializer="json",
-            broker_transport_options={"master_name": sentinel_master},
-            result_backend_transport_options={"master_name": sentinel_master},
+            broker_transport_options={"master_name": sentinel_master, **broker_deadlines(_ANSWER_SECONDS)},
+            result_backend_transport_options={"master_name": sentinel_master, **result_attempts(_ANSWER_SECONDS)},
+            **result_deadlines(_ANSWER_SECONDS),
         )
         kind, url = by_url(result_backend_url, self.loader)
         self.results = kind(app=self, url=url)

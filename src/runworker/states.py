@@ -107,6 +107,14 @@ class CommandStatus(StrEnum):
     EXPIRED = "EXPIRED"  # what it waited for never came; final
 
 
+class DeadLetterState(StrEnum):
+    """What became of a dead letter, read from its times."""
+
+    OPEN = "OPEN"  # needs somebody: neither replayed nor discarded since it was seen last
+    REPLAYED = "REPLAYED"  # sent again, and not seen since
+    DISCARDED = "DISCARDED"  # marked as needing nothing more
+
+
 DECIDED_COMMANDS: Final = frozenset({CommandStatus.APPLIED, CommandStatus.REJECTED, CommandStatus.EXPIRED})
 """A verdict that never changes again."""
 

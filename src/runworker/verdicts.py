@@ -8,7 +8,10 @@ from uuid import UUID
 from runworker.codes import Code
 from runworker.states import DECIDED_COMMANDS, CommandStatus
 
-_OWN = ("status", "command", "idempotency_key", "run_id", "lot_id", "code", "message", "waiting_for", "replayed")
+_OWN = (
+    "status", "command", "idempotency_key", "payload_sha256", "run_id", "lot_id", "code", "message", "waiting_for",
+    "replayed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Verdict:
 
     status: APPLIED, REJECTED, WAITING or EXPIRED. command and idempotency_key are None only where the message was
     too broken to tell. code and message say why, for REJECTED and EXPIRED. waiting_for says what has to happen
-    first, for WAITING. state: what the entity became, flattened into the wire form.
+    first, for WAITING. state: what the entity became, flattened into the wire form. payload_sha256: the fingerprint
+    of the command that it is about, as hex; None where that could not be read.
     """
 
     status: CommandStatus
@@ -30,11 +34,16 @@ class Verdict:
     waiting_for: Mapping[str, Any] | None = None
     replayed: bool = False
     state: Mapping[str, Any] = field(default_factory=dict)
+    payload_sha256: str | None = None
 
     @property
     def decided(self) -> bool:
         """Whether this verdict is final."""
         return self.status in DECIDED_COMMANDS
+
+    def is_about(self, fingerprint: bytes) -> bool:
+        """Whether it is about this command, as far as it tells: workers of an earlier release did not say."""
+        return self.payload_sha256 in (None, fingerprint.hex())
 
     def as_replay(self) -> Self:
         """The same verdict, marked as given before."""
@@ -51,8 +60,9 @@ class Verdict:
         for name in ("run_id", "lot_id", "code"):
             if (value := getattr(self, name)) is not None:
                 wire[name] = str(value)
-        if self.message is not None:
-            wire["message"] = self.message
+        for name in ("message", "payload_sha256"):
+            if (value := getattr(self, name)) is not None:
+                wire[name] = value
         if self.waiting_for is not None:
             wire["waiting_for"] = dict(self.waiting_for)
         return wire | dict(self.state)
@@ -74,5 +84,6 @@ class Verdict:
             message=wire.get("message"),
             waiting_for=wire.get("waiting_for"),
             replayed=wire["replayed"],
+            payload_sha256=wire.get("payload_sha256"),
             state={name: value for name, value in wire.items() if name not in _OWN},
         )

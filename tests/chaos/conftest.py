@@ -48,8 +48,10 @@ class Site:
         )
         self.crew = Crew(self.plant, settings, log)
 
-    def start_postgres(self) -> None:
-        """Start PostgreSQL again, where it was."""
+    def start_postgres(self, *, standby: bool = False) -> None:
+        """Start PostgreSQL again, where it was; as a standby it takes no writes until it is promoted."""
+        if standby:
+            (self._directory / "postgres" / "standby.signal").touch()
         self.postgres = start_postgres(self._directory, durable=True, port=self.postgres.port)
 
     def start_valkey(self) -> None:

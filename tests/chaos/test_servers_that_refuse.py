@@ -3,8 +3,10 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,34 +14,59 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from tests.acceptance.work import started
 from tests.chaos.conftest import Site
-from tests.crew import PREFORK, Crew, eventually
+from tests.crew import PREFORK, THREADS, Crew, eventually
 from tests.plant import STEPS, Plant
+
+from runworker.workers.processes import SOLO
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 TABLES = "commands, dead_letters"
-REFUSALS = {
-    "read-only": (
-        ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"],
-        [
-            "SET default_transaction_read_only = off",
-            "ALTER SYSTEM RESET default_transaction_read_only",
-            "SELECT pg_reload_conf()",
-        ],
-    ),
-    "no grants": (
-        [f"REVOKE SELECT, INSERT ON {TABLES} FROM runworker_worker"],
-        [f"GRANT SELECT, INSERT ON {TABLES} TO runworker_worker"],
-    ),
-    "no tables": (
-        ["ALTER TABLE commands RENAME TO commands_away", "ALTER TABLE dead_letters RENAME TO dead_letters_away"],
-        ["ALTER TABLE commands_away RENAME TO commands", "ALTER TABLE dead_letters_away RENAME TO dead_letters"],
-    ),
-    "no column": (
-        [f"ALTER TABLE {table} RENAME COLUMN task_id TO task_away" for table in ("commands", "dead_letters")],
-        [f"ALTER TABLE {table} RENAME COLUMN task_away TO task_id" for table in ("commands", "dead_letters")],
-    ),
+WORKERS = {
+    "prefork": (300, PREFORK, {}),
+    "solo, kombu's transport": (40, SOLO, {"reliable_transport": False}),
+    "threads, one by one": (40, THREADS, {"batch_size": 1}),
 }
+"""Commands under each fault, half of them sent before it and half during it; the worker's options; its settings."""
+
+
+@contextmanager
+def a_standby(site: Site) -> Iterator[None]:
+    """PostgreSQL as a failover leaves it for a while: it answers, and takes no writes before it is promoted."""
+    site.postgres.stop()
+    site.start_postgres(standby=True)
+    yield
+    told(site.plant, ["SELECT pg_promote()"])
+
+
+@contextmanager
+def without_grants(site: Site) -> Iterator[None]:
+    told(site.plant, [f"REVOKE SELECT, INSERT ON {TABLES} FROM runworker_worker"])
+    yield
+    told(site.plant, [f"GRANT SELECT, INSERT ON {TABLES} TO runworker_worker"])
+
+
+@contextmanager
+def without_tables(site: Site) -> Iterator[None]:
+    told(site.plant, [f"ALTER TABLE {table} RENAME TO {table}_away" for table in TABLES.split(", ")])
+    yield
+    told(site.plant, [f"ALTER TABLE {table}_away RENAME TO {table}" for table in TABLES.split(", ")])
+
+
+@contextmanager
+def without_a_guard(site: Site) -> Iterator[None]:
+    told(site.plant, ["ALTER TABLE lots DISABLE TRIGGER guard_lots_truncate"])
+    yield
+    told(site.plant, ["ALTER TABLE lots ENABLE TRIGGER guard_lots_truncate"])
+
+
+FAULTS = {
+    "postgresql-standby": a_standby,
+    "rights-missing": without_grants,
+    "tables-missing": without_tables,
+    "guards-disabled": without_a_guard,
+}
+"""By the blocker that a worker finds."""
 
 
 def told(plant: Plant, statements: Sequence[str]) -> None:
@@ -49,30 +76,45 @@ def told(plant: Plant, statements: Sequence[str]) -> None:
             owner.execute(statement)
 
 
-def test_postgres_that_refuses_decides_nothing(site: Site) -> None:
+@pytest.mark.parametrize("kind", WORKERS)
+def test_postgres_that_refuses_decides_nothing(site: Site, kind: str) -> None:
     crew, plant = site.crew, site.plant
-    worker = crew.hire(PREFORK)
-    for number, (name, (refuse, mend)) in enumerate(REFUSALS.items()):
-        run = started(crew)
+    many, options, settings = WORKERS[kind]
+    worker = crew.hire(options, retry_seconds=0.2, **settings)
+    unreadable = 0
+    for number, (name, fault) in enumerate(FAULTS.items(), 1):
         before = len(crew.written())
-        told(plant, refuse)
-        command = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
-        misspelt = crew.upstream.send_task("runworker.advance_step", kwargs={"run_id": run}, task_id=f"misspelt {name}")
-        unknown = crew.upstream.send_task("runworker.nothing_of_ours", kwargs={}, task_id=f"unknown {name}")
-        crew.push(f"no message: {name}".encode())
-        for event in ("message.requeued", "dead_letter.postponed"):
-            eventually(partial(said, crew, before, event), f"{name}: {event}")
-        assert crew.stored_result(command.id) is None
-        told(plant, mend)
+        sent = [crew.send("start_run").id for _ in range(many // 2)]
+        with fault(site):
+            sent += [crew.send("start_run").id for _ in range(many // 2)]
+            misspelt = crew.upstream.send_task("runworker.start_run", kwargs={name: 1}, task_id=f"misspelt {name}")
+            crew.upstream.send_task("runworker.nothing_of_ours", kwargs={}, task_id=f"unknown {name}")
+            if settings.get("reliable_transport", True):  # kombu's own ends at an item that is no message
+                crew.push(f"no message: {name}".encode())
+                unreadable += 1
+            eventually(partial(said, crew, before, f"{name}.*intake.closed"), f"{name}: the intake closed", seconds=20)
+            eventually(lambda: not crew.held(), f"{name}: everything given back", seconds=20)
+            assert asked(crew, worker.name)["blockers"][0]["name"] == name
 
-        assert crew.verdict(command)["status"] == "APPLIED"
+        eventually(partial(applied, plant, many * number), f"{name}: all decided", seconds=30)
         assert crew.verdict(misspelt)["code"] == "MISSING_FIELD"
-        assert crew.verdict(unknown)["code"] == "UNKNOWN_COMMAND"
-        crew.letter(f"no message: {name}".encode())
         crew.wait_until_idle()
+        assert {crew.stored_result(key)["status"] for key in sent} == {"APPLIED"}
+        assert crew.stored_result(f"unknown {name}")["code"] == "UNKNOWN_COMMAND"
+        # The body of the unknown command is always the same.
+        assert plant.count("dead_letters") == 1 + number + unreadable
         assert worker.exit_code is None
-        # Of each round two are new; the body of the unknown command is always the same.
-        assert plant.count("dead_letters") == 1 + 2 * (number + 1)
+
+
+def asked(crew: Crew, worker: str) -> Any:
+    """What a worker tells of its readiness."""
+    (answer,) = crew.upstream.control.broadcast("readiness", destination=[worker], reply=True, timeout=20, limit=1)
+    return answer[worker]
+
+
+def applied(plant: Plant, many: int) -> bool:
+    """Whether so many commands stand as APPLIED in the ledger."""
+    return plant.count("commands", "status = 'APPLIED'") == many
 
 
 def said(crew: Crew, before: int, event: str, times: int = 1) -> bool:
@@ -107,6 +149,31 @@ def unable_to_save(redis: Redis) -> Iterator[None]:
     redis.config_set("save", "")
 
 
+@contextmanager
+def without_its_primary(redis: Redis) -> Iterator[None]:
+    redis.config_set("replica-serve-stale-data", "no")
+    redis.replicaof("127.0.0.1", "1")
+    yield
+    redis.replicaof("NO", "ONE")
+
+
+@contextmanager
+def busy_with_a_script(redis: Redis) -> Iterator[None]:
+    redis.config_set("busy-reply-threshold", "10")
+    with ThreadPoolExecutor(1) as beside:
+        script = beside.submit(redis.eval, "while true do end", 0)
+        yield
+        redis.script_kill()
+        assert isinstance(script.exception(), ResponseError)
+
+
+@contextmanager
+def sparing_with_rights(redis: Redis) -> Iterator[None]:
+    redis.execute_command("ACL", "SETUSER", "default", "-@scripting", "-set")
+    yield
+    redis.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
 def test_a_worker_outlives_a_broker_that_refuses(site: Site) -> None:
     crew = site.crew
     worker = crew.hire()
@@ -123,3 +190,26 @@ def test_a_worker_outlives_a_broker_that_refuses(site: Site) -> None:
         result = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
         assert crew.verdict(result)["status"] == "APPLIED"
         assert worker.exit_code is None
+
+
+def test_a_full_broker_is_worked_off(site: Site) -> None:
+    """Results cannot be stored. What is committed is acknowledged all the same, and nothing comes again and again."""
+    crew, plant = site.crew, site.plant
+    crew.hire()
+    started(crew)
+    crew.dismiss()
+    sent = [crew.send("start_run") for _ in range(300)]
+    before = len(crew.written())
+    crew.redis.config_set("maxmemory", "1")
+    with pytest.raises(ResponseError):
+        crew.redis.set("runworker:test", "1")
+    worker = crew.hire()
+    crew.wait_until_idle()
+    deliveries = "SELECT count(*), max(deliveries), min(status), max(status) FROM commands WHERE task_id = ANY(:ids)"
+    assert tuple(plant.sql(deliveries, ids=[each.id for each in sent])[0]) == (300, 1, "APPLIED", "APPLIED")
+    assert crew.stored_result(sent[0].id) is None
+    assert 1 <= crew.written()[before:].count("verdict.untold") <= 30
+
+    crew.redis.config_set("maxmemory", "0")
+    assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
+    assert worker.exit_code is None

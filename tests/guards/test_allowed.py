@@ -72,9 +72,10 @@ ALLOWED = {
         "UPDATE commands SET waiting_for = '{}', blocked_on = '{}' WHERE status = 'WAITING'",
         1,
     ),
-    "a dead letter comes again and is replayed": (
+    "a dead letter comes again, is replayed and is discarded": (
         "UPDATE dead_letters SET times = 2, last_seen_at = now(), code = 'INTERNAL_ERROR', error = 'another',"
-        " replayed_at = now(), replayed_by = md5('admin')::uuid",
+        " replayed_at = now(), replayed_by = md5('admin')::uuid, replay_reason = 'the plant is mended',"
+        " discarded_at = now(), discarded_by = md5('admin')::uuid, discard_reason = 'it was sent anew'",
         1,
     ),
 }

@@ -56,6 +56,8 @@ GUARDS = {
     "qc_decisions": "guard_qc_decisions_kept",
 }
 
+REPLAY = {"replayed_at", "replayed_by"}
+
 DOCUMENTS = {
     "flow_definitions": ("name", {"en": None}),
     "flow_versions": ("graph_schema", {"label": None}),
@@ -94,6 +96,33 @@ def test_each_change_of_a_row_is_an_event(connection: psycopg.Connection, table:
     assert updated["after"] == {**updated["before"], column: after}
     assert deleted["before"] == updated["after"]
     assert deleted["after"] is None
+
+
+def test_who_marks_a_dead_letter_leaves_an_event_and_who_counts_it_up_none(connection: psycopg.Connection) -> None:
+    admin, entity = connection.execute("SELECT md5('admin')::uuid, ('01' || repeat('0', 30))::uuid").fetchone()
+    connection.execute(
+        "INSERT INTO dead_letters (body_sha256, raw_body, headers, code, error)"
+        " VALUES (decode(rpad('01', 64, '0'), 'hex'), 'no JSON', '{\"origin\": \"x\"}', 'INTERNAL_ERROR', 'new')"
+    )
+    of_it = "UPDATE dead_letters SET {} WHERE error = 'new'"
+    connection.execute(of_it.format("times = times + 1, last_seen_at = now()"))
+    assert _events(connection) == []
+
+    connection.execute(of_it.format("replayed_at = now(), replayed_by = md5('admin')::uuid"))
+    connection.execute(
+        of_it.format("discarded_at = now(), discarded_by = md5('manager')::uuid, discard_reason = 'it was sent anew'")
+    )
+    connection.execute("DELETE FROM dead_letters WHERE error = 'new'")
+
+    replayed, discarded, deleted = _events(connection)
+    assert {(event["entity"], event["entity_id"]) for event in _events(connection)} == {("dead_letters", entity)}
+    assert (replayed["operation"], replayed["actor"], replayed["after"]["times"]) == ("UPDATE", admin, 2)
+    assert replayed["after"]["replayed_by"] == str(admin)
+    assert not {"raw_body", "headers"} & replayed["after"].keys()
+    assert replayed["before"] == {name: replayed["after"][name] for name in replayed["after"].keys() - REPLAY}
+    assert str(discarded["actor"]) == discarded["after"]["discarded_by"] != str(admin)
+    assert discarded["after"]["discard_reason"] == "it was sent anew"
+    assert (deleted["operation"], deleted["before"], deleted["after"]) == ("DELETE", discarded["after"], None)
 
 
 @pytest.mark.parametrize("table", DOCUMENTS)

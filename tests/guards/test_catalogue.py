@@ -11,11 +11,14 @@ from psycopg import sql
 from tests.guards.sections import SECTIONS
 from tests.guards.test_allowed import TABLES_WITH_COMMAND_KEY
 from tests.guards.test_audit import CHANGES
+from tests.guards.test_queueing import NOTIFIES
 from tests.guards.test_races import LOCKS_RUN
 
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 
 AUDITED = {*CHANGES, "run_step_executions"}
+AUDITING = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
+AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete"}
 
 RULES = """
     SELECT conname FROM pg_constraint
@@ -52,9 +55,7 @@ def test_every_constraint_has_a_violation(connection: psycopg.Connection) -> Non
 
 
 def test_every_trigger_has_a_test(connection: psycopg.Connection) -> None:
-    tested_here = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
-    tested_here |= {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY}
-    tested_here |= {LOCKS_RUN}
+    tested_here = AUDITING | {f"trg_{table}_command_key" for table in TABLES_WITH_COMMAND_KEY} | {LOCKS_RUN, NOTIFIES}
 
     for trigger, function, source in connection.execute(TRIGGERS):
         # A guard names in its function what it refuses; a trigger of refuse_change is itself the name.
@@ -96,7 +97,10 @@ _LOOKED_AGAIN = "another program took the same a moment ago; the engine looks ag
 _LOCKED_FIRST = "the row it needs is locked before it is written; nothing that a command says breaks it"
 _NOT_DONE = "commands neither delete, truncate nor rename, nor import versions"
 
+_OF_UPSTREAMS = "what upstreams queue; a message brings nothing so large, and its key is looked up first"
+
 OF_THE_SURROUNDINGS = {
+    _OF_UPSTREAMS: {"guard_commands_payload", "guard_commands_reused"},
     _ANOTHER_SCHEMA: {
         "ck_commands_decided", "ck_commands_status", "ck_commands_waiting", "ck_flow_versions_status", "ck_lots_status",
         "ck_lots_sku_type", "ck_lots_step_index_range", "ck_production_runs_status", "ck_production_runs_times",
@@ -153,16 +157,14 @@ def test_guards_do_not_follow_the_sessions_search_path(connection: psycopg.Conne
     assert following == []
 
 
-def test_only_the_audit_and_the_pruning_run_with_their_owners_rights(connection: psycopg.Connection) -> None:
+def test_what_runs_with_its_owners_rights_and_who_may_call_it(connection: psycopg.Connection) -> None:
     definers = connection.execute(
-        "SELECT proname, has_function_privilege('runworker_worker', oid, 'EXECUTE') FROM pg_proc"
-        " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+        "SELECT proname, ARRAY(SELECT grantee::regrole::text FROM aclexplode(proacl) WHERE grantee <> proowner)"
+        " FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     ).fetchall()
 
-    of_audit = {
-        (f"audit_{table}_{operation}", False) for table in AUDITED for operation in ("insert", "update", "delete")
-    }
-    assert set(definers) == of_audit | {("prune_commands", True)}
+    callers = {name: [] for name in AUDITING}
+    assert dict(definers) == callers | {"prune_commands": ["runworker_worker"], "enqueue_command": ["runworker_sender"]}
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

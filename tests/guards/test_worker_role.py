@@ -43,8 +43,12 @@ REFUSED = [
     "UPDATE flow_definitions SET name = '{}'",
     "INSERT INTO suppliers (code, name) VALUES ('ME', 'Me')",
     "UPDATE scenarios SET name = '{}'",
+    "UPDATE dead_letters SET replayed_at = now()",
+    "UPDATE dead_letters SET discarded_at = now(), discarded_by = md5('admin')::uuid, discard_reason = 'out of sight'",
+    "DELETE FROM dead_letters",
     "UPDATE alembic_version SET version_num = 'base'",
     "SELECT audit_lots_insert()",
+    "SELECT enqueue_command('hold_run', '{}')",
 ]
 
 ALLOWED = [
@@ -65,6 +69,7 @@ ALLOWED = [
     "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('raw lot')::uuid, 'PASS')",
     "INSERT INTO commands (idempotency_key, command, payload) VALUES (gen_random_uuid(), 'hold_run', '{}')",
     "INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\\x02', '', 'MALFORMED_MESSAGE', '')",
+    "UPDATE dead_letters SET times = times + 1, last_seen_at = now(), code = 'INTERNAL_ERROR', error = 'another'",
     "UPDATE code_counters SET last_number = last_number + 20",
     "INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)"
     " VALUES (3, 4, 2, '\\x01', '\\x02')",

@@ -56,14 +56,29 @@ def test_letters_are_listed_newest_first(command_line: CommandLine, plant: Plant
     assert listed[0]["last_seen_at"] > listed[0]["first_seen_at"]
     assert listed[0]["replayed_at"] is None
     assert [letter["id"] for letter in command_line.json("dead-letters", "list", "--limit", "1")] == [int(first)]
-    table = command_line.ok("dead-letters", "list")
-    assert "MISSING_FIELD" in table
-    assert table.index(f" {first} ") < table.index(f" {second} ")
+    lines = command_line.ok("dead-letters", "list").splitlines()
+    assert [line.split("\t")[0] for line in lines] == [first, second]
+    assert lines[1].split("\t")[2:] == ["MISSING_FIELD", "", "1", "OPEN", "RuntimeError: out of luck"]
 
 
 def test_an_empty_list_is_no_error(command_line: CommandLine) -> None:
     assert command_line.json("dead-letters", "list") == []
-    assert "code" in command_line.ok("dead-letters", "list")
+    assert command_line.ok("dead-letters", "list") == ""
+
+
+def test_a_terminal_of_eighty_columns_gets_a_line_a_letter(
+    command_line: CommandLine, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    long = "psycopg.errors.UndefinedColumn: column is not there\nSELECT everything\tFROM nowhere " * 20
+    for task in ("runworker.start_run", "runworker.deprecate_flow_version"):
+        keep(plant, b"{", task, code=Code.POSITIONAL_ARGUMENTS, error=long)
+    heads, *lines = command_line.run("dead-letters", "list", terminal_width=80).stdout.splitlines()
+    assert heads.split() == ["id", "seen", "code", "task", "times", "state", "reason"]
+    assert len(lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert all("OPEN" in line and "POSITIONAL" in line and "psy" in line for line in lines)
 
 
 def test_a_letter_is_shown_whole(command_line: CommandLine, plant: Plant) -> None:
@@ -76,9 +91,12 @@ def test_a_letter_is_shown_whole(command_line: CommandLine, plant: Plant) -> Non
     assert '\\xff\\x1b[2J["a"]' in shown
 
 
-def test_what_a_sender_wrote_is_no_markup(command_line: CommandLine, plant: Plant) -> None:
+def test_what_a_sender_wrote_is_no_markup(
+    command_line: CommandLine, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep(plant, b"{", error="[bold]loud[/bold] \x1b[31m [/]")
-    assert "[bold]loud[/bold] \\x1b[31m [/]" in " ".join(command_line.ok("dead-letters", "list").split())
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    assert "[bold]loud[/bold] \\x1b[31m [/]" in command_line.ok("dead-letters", "list")
 
 
 @pytest.mark.parametrize("command", [["show", "7"], ["replay", "7", "--as", "manager@plant"]])

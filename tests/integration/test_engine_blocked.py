@@ -11,7 +11,8 @@ from tests.plant import Plant
 
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine import Blocked, Engine
+from runworker.engine import Engine
+from runworker.errors import Blocked
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
 

@@ -12,9 +12,9 @@ from tests.plant import Plant
 from tests.proxy import Proxy
 
 from runworker.codes import Code
-from runworker.engine import Blocked, Engine
+from runworker.engine import Engine
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import Unavailable
+from runworker.errors import Blocked, Unavailable
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
 

@@ -28,6 +28,7 @@ def test_verdict_of_an_applied_command(plant: Plant, engine: Engine) -> None:
         "command": "start_run",
         "idempotency_key": str(command.idempotency_key),
         "replayed": False,
+        "payload_sha256": command.fingerprint.hex(),
         "run_id": str(run),
         "run_code": code,
         "run_status": "RUNNING",
@@ -158,3 +159,14 @@ def test_a_run_is_not_started_again_when_the_ledger_has_forgotten(plant: Plant, 
     (other,) = engine.apply([elsewhere])
     assert (again.code, other.code) == (Code.RUN_ALREADY_EXISTS, Code.IDEMPOTENCY_KEY_REUSED)
     assert plant.count("production_runs") == 1
+
+
+def test_a_repeat_of_a_command_that_was_read_back_from_the_ledger(plant: Plant, engine: Engine) -> None:
+    """PostgreSQL writes 1e+16 as a whole number. The command was judged again from there, and is still the same."""
+    fields = {"lot_type": "RAW", "step_index": 1, "weight_kg": "10", "metadata": {"cells": 1e16}}
+    registration = plant.command("register_lot", run_id=(run := uuid4()), **fields)
+    engine.apply([registration])
+    engine.apply([plant.command("start_run", run_id=run)])
+    assert plant.ledger(registration.idempotency_key).waiting_for == {"run_id": str(run), "current_step_index": 1}
+    (again,) = engine.apply([registration])
+    assert (again.code, again.replayed) == (None, True)

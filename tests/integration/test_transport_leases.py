@@ -1,5 +1,6 @@
 """Leases: unacked messages of a dead holder are soon overdue, those of a living one or a stranger are left alone."""
 
+import json
 from collections.abc import Iterator
 from time import time
 from typing import Any, Final
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 from tests.broker import QUEUE, Open, consumed, sound
 from tests.crew import eventually
 
+from runworker.transport import deaths_of
 from runworker.transport.leases import LEASE_SECONDS, Lease
 
 INDEX: Final = "unacked_index"
@@ -72,6 +74,58 @@ def test_a_consumer_fetches_under_a_lease(open_channel: Open, redis: Redis) -> N
     assert {message.delivery_tag.rsplit(".", 2)[0].encode() for message in found} == {holder}
     channel.close()
     assert redis.zscore(f"plant:{LEASES}", holder) == 0
+
+
+def test_only_what_a_dead_holder_did_alone_counts_against_a_message(open_channel: Open, redis: Redis) -> None:
+    redis.lpush(QUEUE, *(sound({"number": number}) for number in range(3)))
+    for begun, ended, expected in (
+        (1, False, [0, 1, 0]),
+        (None, False, [0, 1, 0]),
+        (1, False, [0, 2, 0]),
+        (1, True, [0, 2, 0]),
+        (0, False, [1, 2, 0]),
+    ):
+        channel = open_channel()
+        found = sorted(consumed(channel, 3), key=lambda message: message.headers["number"])
+        if begun is not None:
+            channel.qos.begin_alone(found[0].delivery_tag)
+            channel.qos.begin_alone(found[begun].delivery_tag)
+        if ended:
+            channel.qos.end_alone()
+        redis.zadd(LEASES, {channel.holder: 0})  # as if it had died
+        other = open_channel()
+        kept = Lease(redis, INDEX, LEASES)  # whoever prolongs its lease sees that
+        other.qos.restore_visible(interval=1)
+        kept.end()
+        assert deaths_by_number(redis) == expected
+        channel.close()
+    # What goes back for another reason keeps its count, or gets that of a process that knows better.
+    other = open_channel()
+    first, second, third = sorted(consumed(other, 3), key=lambda message: message.headers["number"])
+    other.qos.count_deaths(third.delivery_tag, 4)
+    for message in (first, second, third):
+        message.requeue()
+    assert deaths_by_number(redis) == [1, 2, 4]
+
+
+def test_what_goes_back_by_itself_is_no_suspect(channel: Any, redis: Redis) -> None:
+    redis.lpush(QUEUE, sound())
+    channel.basic_get(QUEUE).requeue()
+    assert deaths(redis.lindex(QUEUE, 0)) is None
+    redis.zadd(INDEX, {channel.basic_get(QUEUE).delivery_tag: 1})  # unacked for too long, by somebody who lives
+    channel.qos.restore_visible(interval=1)
+    assert deaths(redis.lindex(QUEUE, 0)) is None
+
+
+def deaths_by_number(redis: Redis) -> list[int | None]:
+    return [
+        deaths(item)
+        for item in sorted(redis.lrange(QUEUE, 0, -1), key=lambda item: json.loads(item)["headers"]["number"])
+    ]
+
+
+def deaths(item: bytes) -> int | None:
+    return deaths_of(json.loads(item)["headers"])
 
 
 def test_a_channel_that_gets_once_or_acknowledges_nothing_has_no_lease(channel: Any, redis: Redis) -> None:

@@ -1,6 +1,7 @@
 """Scripts that the server stops half-way and scripts that come too late: no message is lost, none goes back twice."""
 
 from collections.abc import Callable
+from time import time as true_time
 from typing import Any
 
 import pytest
@@ -45,6 +46,24 @@ def test_what_cannot_be_put_aside_stays_in_hand(channel: Any, redis: Redis) -> N
         channel.basic_get(QUEUE)
     assert redis.hvals("unacked") == [b'[rubbish,"","celery"]']
     assert redis.zrange(INDEX, 0, -1) == redis.hkeys("unacked")
+
+
+@pytest.mark.parametrize("off", [-86_400, 86_400], ids=["behind", "ahead"])
+def test_a_clock_that_is_a_day_off_puts_nothing_back_too_soon_or_never(
+    channel: Any, redis: Redis, monkeypatch: pytest.MonkeyPatch, off: int
+) -> None:
+    """The channel's process has the clock. Other workers have just taken a message, and died with another."""
+    wrong = lambda: true_time() + off  # noqa: E731
+    for clock in ("time.time", "kombu.transport.redis.time", "kombu.transport.virtual.base.time"):
+        monkeypatch.setattr(clock, wrong, raising=False)
+    seconds, _ = redis.time()
+    entry = f'[{sound().decode()},"","{QUEUE}"]'
+    redis.hset("unacked", mapping={"fresh": entry, "overdue": entry})
+    redis.zadd(INDEX, {"fresh": seconds, "overdue": seconds - 2 * channel.visibility_timeout})
+    channel.qos.restore_visible(interval=1)
+    assert (redis.hkeys("unacked"), redis.llen(QUEUE)) == ([b"fresh"], 1)
+    taken = channel.basic_get(QUEUE)
+    assert abs(redis.zscore(INDEX, taken.delivery_tag) - seconds) < 60
 
 
 def puts_back(other: Any, tag: str) -> None:

@@ -18,7 +18,7 @@ from runworker.commands import Command
 
 @dataclass
 class Record:
-    """What is known of a command. number: of the batch that brought it. waits_for: ids whose change wakes it.
+    """What is known of a command. number: of the batch that brought it. waits_for: ids whose change lets it go on.
 
     told: what its verdict says besides the code. has_task: whether a message brought it, whom its end is told.
     """
@@ -35,6 +35,11 @@ class Record:
     def key(self) -> UUID:
         """The command's key."""
         return self.command.idempotency_key
+
+    @property
+    def blocked_on(self) -> set[UUID]:
+        """Ids whose change has it judged again by another batch: all that it is about."""
+        return self.waits_for | self.command.targets if self.status == "WAITING" else set()
 
     @property
     def decided(self) -> bool:
@@ -110,8 +115,9 @@ class Plant:
             return self._do(delivered, swept, alone=True, refused={key: str(sunk)})
 
     def _waiting_for(self, woken: set[UUID]) -> list[UUID]:
-        waiting = [record for record in self.ledger.values() if record.status == "WAITING"]
-        return [record.key for record in _oldest_first(record for record in waiting if record.waits_for & woken)]
+        return [
+            record.key for record in _oldest_first(each for each in self.ledger.values() if each.blocked_on & woken)
+        ]
 
     def _do(
         self,
@@ -136,12 +142,12 @@ class Plant:
         answered = {key for key, record in self.ledger.items() if record.status != "QUEUED"}
         asked = [*delivered, *(self.ledger[key].command for key in swept)]
         brought = {command.idempotency_key for command in delivered}
-        covered = brought | {id_ for command in asked for id_ in command.targets}
+        covered = {*brought, *swept} | {id_ for command in asked for id_ in command.targets}
         looked_at = {*brought, *swept} if alone else {*brought, *swept, *(key for each in asked for key in each.after)}
         stored = [
             record
             for record in self.ledger.values()
-            if (record.status == "WAITING" and (record.key in looked_at or (not alone and record.waits_for & covered)))
+            if (record.status == "WAITING" and (record.key in looked_at or (not alone and record.blocked_on & covered)))
             or (record.status == "QUEUED" and (record.key in swept or any(record.is_same(each) for each in delivered)))
         ]
         fresh: list[Record] = []
@@ -184,7 +190,7 @@ class _Batch:
                 _oldest_first(
                     record
                     for record in self._plant.ledger.values()
-                    if record.status == "WAITING" and record.waits_for & changed and record.key not in self._seen
+                    if record.blocked_on & changed and record.key not in self._seen
                 )
             )
 
@@ -227,8 +233,7 @@ class _Batch:
         ledger = self._plant.ledger
         undecided = [key for key in command.after if key not in ledger or not ledger[key].decided]
         if undecided:
-            creates = {"start_run": command.target_run, "register_lot": command.target_lot}.get(command.name)
-            raise Early({"after": [str(key) for key in undecided]}, {*undecided, *([creates] if creates else [])})
+            raise Early({"after": [str(key) for key in undecided]}, {*undecided})
 
 
 def _oldest_first(records: Iterable[Record]) -> list[Record]:

@@ -28,8 +28,7 @@ class Reading:
     def _compare(self, lots: set[UUID]) -> None:
         world = self.model.world
         assert dict(self._ledger()) == {
-            key: (record.status, record.code, record.waits_for if record.status == "WAITING" else set())
-            for key, record in self.model.ledger.items()
+            key: (record.status, record.code, record.blocked_on) for key, record in self.model.ledger.items()
         }
         assert dict(self._runs()) == {
             id_: (run.version, run.status, run.step, run.steps) for id_, run in world.runs.items()

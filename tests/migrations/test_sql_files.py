@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from runworker import migrations
+from runworker import revisions
 
 ALEMBIC = Path(__file__).parents[2] / "alembic"
 OF_THE_PLAN = "20260124_add_flow_version_immutability_trigger"
@@ -61,7 +61,7 @@ def test_files_hold_nothing_that_would_not_be_dropped() -> None:
             kind = re.match(r"CREATE FUNCTION|CREATE TRIGGER|REVOKE EXECUTE ON FUNCTION", statement)
             assert kind, f"{name}: {statement}"
             created += [statement] if kind[0].startswith("CREATE") else []
-        assert len(created) == len(migrations.CREATED.findall(text)), name
+        assert len(created) == len(revisions.CREATED.findall(text)), name
 
 
 def test_the_database_runs_what_the_newest_files_say(database_url: str) -> None:

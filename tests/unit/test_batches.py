@@ -10,6 +10,7 @@ import pytest
 from kombu.asynchronous import Hub
 
 from runworker.tasks.batches import Batches
+from runworker.tasks.intake import Intake
 
 
 class _Poller:
@@ -50,10 +51,17 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
         hub.call_soon(acknowledged.append, True)  # as Celery's requests do
 
     request = SimpleNamespace(
-        has_time_limits=False, commands=1, revoked=lambda: False, pooled=lambda: None, conclude=conclude
+        deaths=None,
+        time_limits=(None, None),
+        commands=1,
+        revoked=lambda: False,
+        pooled=lambda: None,
+        conclude=conclude,
     )
-    pool = SimpleNamespace(num_processes=1, apply_async=apply_async)
-    batches = Batches(SimpleNamespace(hub=hub, pool=pool), 100, send_alone=lambda _request: None)
+    pool = SimpleNamespace(num_processes=1, uses_semaphore=False, apply_async=apply_async)
+    intake = Intake(lambda: ([], []))
+    intake.is_open = True
+    batches = Batches(SimpleNamespace(hub=hub, pool=pool), intake, 100, send_alone=lambda _request: None)
     batches.join(request)
     # Something else in the same tick takes longer than the moment after which the next tick was due.
     hub.call_later(0, time.sleep, 0.01)

@@ -61,6 +61,12 @@ def test_so_is_each_broker_that_may_take_over() -> None:
     assert given["broker_url"] == "runworker-sentinel://one:26379/0;runworker-sentinel://two:26379/0"
 
 
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
+def test_results_go_through_our_backend(app: WorkerApp, scheme: str) -> None:
+    app.conf.result_backend = f"{scheme}://broker:6379/0{'?ssl_cert_reqs=required' if scheme == 'rediss' else ''}"
+    assert app.backend._store_result.__module__ == "runworker.tasks.results"
+
+
 def test_a_setting_turns_our_transport_off() -> None:
     assert celery_settings(settings(reliable_transport=False))["broker_url"] == BROKER
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
 from runworker.batch_records.reading_audit import THE_RUN
 from runworker.batch_records.run_record import CommandLine
+from runworker.engine.sql.ledger_rows import document, readable
 from runworker.models import CommandRecord
 from runworker.states import CommandStatus
+
+_commands: Final = CommandRecord.__table__.c
 
 TOLD_ELSEWHERE: Final = frozenset(
     {"run_id", "lot_id", "issued_by", "issued_at", "source", "correlation_id", "after", "flow_version_id"}
@@ -29,7 +32,11 @@ def read_commands(
     codes: of all lots and suppliers that may be named. lots: the run's own. took_effect: by key, from the audit trail.
     """
     rows = connection.execute(
-        select(CommandRecord.__table__).where(
+        select(
+            *(column for column in _commands if column.name not in ("payload", "verdict")),
+            readable(_commands.payload).label("payload"),
+            readable(_commands.verdict).label("verdict"),
+        ).where(
             or_(
                 CommandRecord.run_id == run_id,
                 # Where a command about a lot names no run, it was refused: see the index on lot_id.
@@ -43,9 +50,9 @@ def read_commands(
     return tuple(sorted((*remembered.values(), *forgotten), key=lambda line: (line.at, str(line.key))))
 
 
-def _line(row: Row[Any], codes: Mapping[UUID, str]) -> CommandLine:
-    verdict = row.verdict or {}
-    fields = {name: _as_text(value, codes) for name, value in row.payload.items() if name not in TOLD_ELSEWHERE}
+def _line(row: Any, codes: Mapping[UUID, str]) -> CommandLine:
+    verdict, payload = _fields(row.verdict), _fields(row.payload)
+    fields = {name: _as_text(value, codes) for name, value in payload.items() if name not in TOLD_ELSEWHERE}
     about = codes.get(row.lot_id, str(row.lot_id)) if row.lot_id else THE_RUN
     return CommandLine(
         key=row.idempotency_key,
@@ -59,6 +66,12 @@ def _line(row: Row[Any], codes: Mapping[UUID, str]) -> CommandLine:
         message=_with_codes(verdict.get("message"), codes),
         remembered=True,
     )
+
+
+def _fields(written: str | None) -> Mapping[str, Any]:
+    """What upstreams put into the ledger may be no object."""
+    found = document(written)
+    return found if isinstance(found, dict) else {}
 
 
 def _as_text(value: Any, codes: Mapping[UUID, str]) -> str:

@@ -1,6 +1,7 @@
 """The command line. stdout carries results, stderr everything else.
 
-Exit codes: 0 done, 1 an error of ours with its sentence on stderr, 2 wrong usage, 130 ctrl-C.
+Exit codes: 0 done, 1 an error of ours with its sentence on stderr, 2 wrong usage, 130 ctrl-C. `doctor` has those of
+Nagios' plugins: 0 well, 1 a warning, 2 an error.
 
 All commands are declared whenever one is asked for, so their modules import Typer and little else; what a command
 works with it asks of `on_demand` when it runs.
@@ -11,7 +12,22 @@ from typing import Annotated
 import typer
 
 from runworker import __version__
-from runworker.cli import bench, config, dead_letters, demo, flow, health, lots, migrate, runs, up, user, verify
+from runworker.cli import (
+    bench,
+    chaos,
+    config,
+    dead_letters,
+    demo,
+    doctor,
+    flow,
+    health,
+    lots,
+    migrate,
+    runs,
+    up,
+    user,
+    verify,
+)
 from runworker.cli.reporting import ReportingGroup
 
 app = typer.Typer(
@@ -22,11 +38,13 @@ app = typer.Typer(
     help="Takes a food plant's production commands from Celery and Redis and writes them to PostgreSQL.",
 )
 app.command("demo")(demo.demo)
+app.command("chaos")(chaos.chaos)
 app.command("bench")(bench.bench)
 app.command("up")(up.up)
 app.command("migrate")(migrate.migrate)
 app.command("config")(config.config)
 app.command("health")(health.health)
+app.command("doctor")(doctor.doctor)
 app.command("verify")(verify.verify)
 app.add_typer(user.app, name="user")
 app.add_typer(flow.app, name="flow")

@@ -15,7 +15,7 @@ def health(
 ) -> None:
     """Have one worker answer a message: it takes messages, and PostgreSQL and the broker answer it.
 
-    A process that is alive and takes nothing is not healthy. Exit code 0 or 1.
+    A process that is alive and takes nothing is not healthy, and says why. Exit code 0 or 1.
     """
     answered = on_demand.health_check.ask(on_demand.opening.find_servers(), worker, timeout)
     typer.echo(f"{answered.worker} answered after {answered.seconds:.2f} s")

@@ -11,11 +11,16 @@ from runworker.lazy_names import lazy_names
 HOMES: Final = {
     "balances": "runworker.cli.balances",
     "batch_records": "runworker.batch_records",
+    "chaos": "runworker.simulation.chaos",
+    "chaos_tables": "runworker.cli.chaos_tables",
     "database": "runworker.cli.database",
+    "dead_letters": "runworker.dead_letters",
     "demo_tables": "runworker.cli.demo_tables",
+    "doctor": "runworker.doctor",
     "embedded": "runworker.embedded",
     "health_check": "runworker.cli.health_check",
     "imports": "runworker.imports",
+    "letter_report": "runworker.cli.letter_report",
     "lots_as_json": "runworker.cli.lots_as_json",
     "lots_as_text": "runworker.cli.lots_as_text",
     "migrations": "runworker.migrations",
@@ -23,7 +28,6 @@ HOMES: Final = {
     "output": "runworker.cli.output",
     "progress": "runworker.cli.progress",
     "provisioning": "runworker.provisioning",
-    "replaying": "runworker.replaying",
     "seal": "runworker.upkeep.seal",
     "servers": "runworker.servers",
     "signal_guard": "runworker.cli.signal_guard",
@@ -36,11 +40,12 @@ HOMES: Final = {
 if TYPE_CHECKING:
     from runworker import (
         batch_records,
+        dead_letters,
+        doctor,
         embedded,
         imports,
         migrations,
         provisioning,
-        replaying,
         servers,
         simulation,
         tracing,
@@ -49,9 +54,11 @@ if TYPE_CHECKING:
     )
     from runworker.cli import (
         balances,
+        chaos_tables,
         database,
         demo_tables,
         health_check,
+        letter_report,
         lots_as_json,
         lots_as_text,
         opening,
@@ -59,6 +66,7 @@ if TYPE_CHECKING:
         progress,
         signal_guard,
     )
+    from runworker.simulation import chaos
     from runworker.upkeep import seal
 else:
     __getattr__ = lazy_names(__name__, HOMES)
@@ -66,11 +74,16 @@ else:
 __all__ = [
     "balances",
     "batch_records",
+    "chaos",
+    "chaos_tables",
     "database",
+    "dead_letters",
     "demo_tables",
+    "doctor",
     "embedded",
     "health_check",
     "imports",
+    "letter_report",
     "lots_as_json",
     "lots_as_text",
     "migrations",
@@ -78,7 +91,6 @@ __all__ = [
     "output",
     "progress",
     "provisioning",
-    "replaying",
     "seal",
     "servers",
     "signal_guard",

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import typer
 from rich import box
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from runworker.cli.reporting import shown
@@ -29,6 +30,48 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
         # As Text: what a sender wrote is shown and not taken for markup.
         table.add_row(*(Text(printable(shown(row[column])), overflow="fold") for column in columns))
     Console().print(table)
+
+
+def show_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write a line a row to stdout. A terminal gets heads, each column a fifth of its width at most, the last the rest.
+
+    What is no terminal gets the whole of each value, tabs between them and no heads.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for row in rows:
+            typer.echo("\t".join(_on_one_line(row[column]) for column in columns))
+        return
+    most = console.width // 5
+    firsts = (Column(name, no_wrap=True, max_width=most) for name in columns[:-1])
+    table = Table(*firsts, columns[-1], box=None, padding=(0, 1, 0, 0))
+    for row in rows:
+        table.add_row(*(Text(_on_one_line(row[name]), no_wrap=True, overflow="ellipsis") for name in columns))
+    console.print(table)
+
+
+STYLES: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
+
+
+def show_findings(rows: Sequence[Mapping[str, str]]) -> None:
+    """Write findings to stdout: severity, name, and under what was seen why it matters and what to do."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        show_lines(rows, ("severity", "name", "seen", "why", "remedy"))
+        return
+    table = Table("", "check", "found", box=box.SIMPLE_HEAD)
+    for row in rows:
+        found = Text(printable(row["seen"]), overflow="fold")
+        if row["why"]:
+            found.append(f"\n{printable(row['why'])}", style="dim")
+        if row["remedy"]:
+            found.append(f"\n> {printable(row['remedy'])}", style="bold")
+        table.add_row(Text(row["severity"], style=STYLES[row["severity"]]), Text(row["name"]), found)
+    console.print(table)
+
+
+def _on_one_line(value: Any) -> str:
+    return printable(" ".join(shown(value).split()))
 
 
 def print_wide(content: RenderableType) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +15,12 @@ from runworker.embedded.directories import DataDirectory, storage_errors, write_
 from runworker.embedded.locks import locked
 from runworker.embedded.process import (
     HOST,
+    NO_MORE,
     STOP_SECONDS,
     Recipe,
     RunningServer,
-    begin_log,
-    end_of,
-    launch,
     require_supported_caller,
+    run,
     start,
 )
 from runworker.errors import ServerError
@@ -47,11 +46,14 @@ SETTINGS: Final = {
 NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-def start_postgres(directory: Path, *, durable: bool, port: int | None = None) -> RunningServer:
+def start_postgres(
+    directory: Path, *, durable: bool, port: int | None = None, settings: Mapping[str, str] = NO_MORE
+) -> RunningServer:
     """Start PostgreSQL on the data in directory, made on the first start, with the database and the worker's login.
 
     durable: False gives up safety against a crash of the machine for speed; for tests only.
-    port: a free one unless given. Raises ServerError, with what to do, when the server cannot run.
+    port: a free one unless given. settings: PostgreSQL's, before ours. Raises ServerError, with what to do, when the
+    server cannot run.
     """
     require_supported_caller()
     home, account = DataDirectory(directory), server_account()
@@ -64,7 +66,8 @@ def start_postgres(directory: Path, *, durable: bool, port: int | None = None) -
             if not home.data(SERVER).exists():
                 _initialize(home, program.with_name("initdb"), account=account, lock=lock, durable=durable)
             _remove_stale_pid_file(home.data(SERVER))
-            server = start(_recipe(home, program, durable), account=account, lock=lock, port=port)
+            recipe = _recipe(home, program, SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings))
+            server = start(recipe, account=account, lock=lock, port=port)
     try:
         _ensure_login_and_database(server.port, passwords)
     except BaseException as error:
@@ -77,8 +80,12 @@ def start_postgres(directory: Path, *, durable: bool, port: int | None = None) -
 
 def database_url(directory: Path, login: str, port: int) -> str:
     """SQLAlchemy's URL of the runworker database for a login (SUPERUSER or WORKER_LOGIN)."""
-    password = credentials.load(DataDirectory(directory).passwords(SERVER))[login]
-    return f"postgresql+psycopg://{login}:{password}@{HOST}:{port}/{DATABASE}"
+    return f"postgresql+psycopg://{login}:{password_of(directory, login)}@{HOST}:{port}/{DATABASE}"
+
+
+def password_of(directory: Path, login: str) -> str:
+    """The password of a login to the PostgreSQL on the data in directory."""
+    return credentials.load(DataDirectory(directory).passwords(SERVER))[login]
 
 
 def connect(sqlalchemy_url: str) -> psycopg.Connection:
@@ -110,10 +117,9 @@ def _passwords(home: DataDirectory) -> dict[str, str]:
     return credentials.load_or_generate(path, [SUPERUSER, WORKER_LOGIN])
 
 
-def _recipe(home: DataDirectory, program: Path, durable: bool) -> Recipe:
-    settings = SETTINGS if durable else SETTINGS | NOT_DURABLE
+def _recipe(home: DataDirectory, program: Path, settings: Mapping[str, str]) -> Recipe:
     data = home.data(SERVER)
-    admin_password = credentials.load(home.passwords(SERVER))[SUPERUSER]
+    admin_password = password_of(home.path, SUPERUSER)
 
     def command(port: int) -> list[str]:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -125,6 +131,7 @@ def _recipe(home: DataDirectory, program: Path, durable: bool) -> Recipe:
         probe=lambda port: _maintenance(port, admin_password).close(),
         not_ready=(psycopg.OperationalError,),
         stop_signal=signal.SIGINT,  # fast shutdown: ends the sessions, keeps what they committed
+        death_signal=signal.SIGINT,
         folder=data,
         log=home.log(SERVER),
     )
@@ -138,26 +145,15 @@ def _initialize(home: DataDirectory, initdb: Path, *, account: Account, lock: in
         shutil.rmtree(draft)
     draft.mkdir(mode=0o700)
     account.own(draft)
-    write_private(password_file, credentials.load(home.passwords(SERVER))[SUPERUSER])
+    write_private(password_file, password_of(home.path, SUPERUSER))
     account.own(password_file)
     command = [str(initdb), "-D", str(draft), "-U", SUPERUSER, f"--pwfile={password_file}"]
     command += ["--no-locale", "-E", "UTF8", "--auth=scram-sha-256"]
     command += [] if durable else ["--no-sync"]
-    log = home.log(SERVER)
-    begin_log(log)
     try:
-        with launch(command, account=account, death_signal=signal.SIGTERM, lock=lock, folder=draft, log=log) as process:
-            try:
-                exit_code = process.wait(INITDB_SECONDS)
-            except BaseException:
-                process.terminate()
-                raise
-    except subprocess.TimeoutExpired as error:
-        raise ServerError(f"initdb did not end within {INITDB_SECONDS:.0f} s." + end_of(log)) from error
+        run(command, account=account, lock=lock, folder=draft, log=home.log(SERVER), seconds=INITDB_SECONDS)
     finally:
         password_file.unlink()
-    if exit_code:
-        raise ServerError(f"initdb could not make a database in {draft} (code {exit_code})." + end_of(log))
     draft.rename(home.data(SERVER))
 
 

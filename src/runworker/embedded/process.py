@@ -10,9 +10,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -26,6 +27,8 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 PORT_ATTEMPTS: Final = 5
 LOG_LINES_SHOWN: Final = 20
+NO_MORE: Final[Mapping[str, str]] = MappingProxyType({})
+"""For a server that is given no settings beside ours."""
 
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
 
@@ -35,7 +38,7 @@ class Recipe:
     """Instructions to run one server.
 
     command: the command line for a port. probe: raises one of not_ready until the server on a port answers.
-    stop_signal: what ends it cleanly, also sent by the kernel when the parent dies.
+    stop_signal: what ends it cleanly. death_signal: what the kernel sends when the parent dies.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Recipe:
     probe: Callable[[int], None]
     not_ready: tuple[type[Exception], ...]
     stop_signal: signal.Signals
+    death_signal: signal.Signals
     folder: Path
     log: Path
 
@@ -119,6 +123,23 @@ def launch(
         )
 
 
+def run(command: list[str], *, account: Account, lock: int, folder: Path, log: Path, seconds: float) -> None:
+    """Run a program that ends by itself, as `launch` does. Raises ServerError when it fails or takes longer."""
+    name = Path(command[0]).name
+    begin_log(log)
+    with launch(command, account=account, death_signal=signal.SIGTERM, lock=lock, folder=folder, log=log) as process:
+        try:
+            exit_code = process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            process.terminate()
+            raise ServerError(f"{name} did not end within {seconds:.0f} s." + end_of(log)) from error
+        except BaseException:
+            process.terminate()
+            raise
+    if exit_code:
+        raise ServerError(f"{name} could not make a database in {folder} (code {exit_code})." + end_of(log))
+
+
 def start(recipe: Recipe, *, account: Account, lock: int, port: int | None) -> RunningServer:
     """Start a server on port, or on a free one, and wait until it answers.
 
@@ -141,7 +162,7 @@ def _start_on(port: int, recipe: Recipe, account: Account, lock: int) -> Running
     process = launch(
         recipe.command(port),
         account=account,
-        death_signal=recipe.stop_signal,
+        death_signal=recipe.death_signal,
         lock=lock,
         folder=recipe.folder,
         log=recipe.log,

@@ -1,6 +1,7 @@
 """The embedded Valkey, a Redis-protocol server: broker and result store."""
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from runworker.embedded.directories import DataDirectory, storage_errors, write_
 from runworker.embedded.locks import locked
 from runworker.embedded.process import (
     HOST,
+    NO_MORE,
     STOP_SECONDS,
     Recipe,
     RunningServer,
@@ -36,11 +38,20 @@ DURABLE: Final = {"appendonly": "yes", "appendfsync": "everysec"}
 NOT_DURABLE: Final = {"appendonly": "no"}
 
 
-def start_valkey(directory: Path, *, durable: bool, port: int | None = None) -> RunningServer:
+def start_valkey(
+    directory: Path,
+    *,
+    durable: bool,
+    port: int | None = None,
+    settings: Mapping[str, str] = NO_MORE,
+    death_signal: signal.Signals = signal.SIGTERM,
+) -> RunningServer:
     """Start Valkey on the data in directory.
 
     durable: keep an append-only file, at most a second behind; otherwise nothing outlives the server.
-    port: a free one unless given. Raises ServerError, with what to do, when the server cannot run.
+    port: a free one unless given. settings: Valkey's, before ours. death_signal: what the kernel sends when this
+    process dies; one that the caller means to stop for a while (SIGSTOP) hears SIGKILL only. Raises ServerError, with
+    what to do, when the server cannot run.
     """
     require_supported_caller()
     home, account = DataDirectory(directory), server_account()
@@ -50,8 +61,9 @@ def start_valkey(directory: Path, *, durable: bool, port: int | None = None) -> 
         with locked(home.lock(SERVER), timeout=STOP_SECONDS, if_busy=busy) as lock:
             program = programs.find_program(programs.VALKEY, account, home.programs)
             password = credentials.load_or_generate(home.passwords(SERVER), [LOGIN])[LOGIN]
-            _write_configuration(home.data(SERVER), account, password, durable)
-            return start(_recipe(home, program), account=account, lock=lock, port=port)
+            chosen = SETTINGS | (DURABLE if durable else NOT_DURABLE) | dict(settings) | {"requirepass": password}
+            _write_configuration(home.data(SERVER), account, chosen)
+            return start(_recipe(home, program, death_signal), account=account, lock=lock, port=port)
 
 
 def broker_url(directory: Path, port: int) -> str:
@@ -66,23 +78,23 @@ def ping(url: str) -> None:
         client.ping()
 
 
-def _write_configuration(folder: Path, account: Account, password: str, durable: bool) -> None:
+def _write_configuration(folder: Path, account: Account, settings: Mapping[str, str]) -> None:
     """Settings go through a file because everybody can read a command line."""
     folder.mkdir(mode=0o700, exist_ok=True)
     account.own(folder)
-    settings = {**SETTINGS, **(DURABLE if durable else NOT_DURABLE), "requirepass": password}
     path = folder / "valkey.conf"
     write_private(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
     account.own(path)
 
 
-def _recipe(home: DataDirectory, program: Path) -> Recipe:
+def _recipe(home: DataDirectory, program: Path, death_signal: signal.Signals) -> Recipe:
     return Recipe(
         name="Valkey",
         command=lambda port: [str(program), "valkey.conf", "--port", str(port)],
         probe=lambda port: ping(broker_url(home.path, port)),
         not_ready=(RedisError,),
         stop_signal=signal.SIGTERM,
+        death_signal=death_signal,
         folder=home.data(SERVER),
         log=home.log(SERVER),
     )

@@ -1,6 +1,5 @@
 """The engine: applies commands to PostgreSQL, one or many at a time."""
 
-from runworker.engine.asked import Blocked
 from runworker.engine.engine import Engine
 
-__all__ = ["Blocked", "Engine"]
+__all__ = ["Engine"]

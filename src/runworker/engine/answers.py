@@ -9,7 +9,8 @@ from uuid import UUID
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.engine.batch import BatchRequest, PendingCommand
-from runworker.engine.sql.ledger import LedgerRow, LedgerWrite
+from runworker.engine.sql.ledger import LedgerWrite
+from runworker.engine.sql.ledger_rows import LedgerRow
 from runworker.errors import InvalidMessage, NotYet, Rejected
 from runworker.handlers.facts import Outcome
 from runworker.states import CommandStatus
@@ -63,7 +64,7 @@ class Answers:
             if command.fingerprint != self._originals[key]:
                 answers.append(_reused(command, self._known.get(key)))
                 continue
-            verdict = self._verdicts.get(key) or Verdict.from_dict(self._known[key].verdict or {})
+            verdict = self._verdicts.get(key) or self._known[key].told
             answers.append(verdict.as_replay() if key in answered else verdict)
             answered.add(key)
         return answers
@@ -81,6 +82,7 @@ class Answers:
         about: dict[str, Any] = {"command": pending.name, "idempotency_key": pending.key}
         if isinstance(command, Command):
             about |= {"run_id": command.target_run, "lot_id": command.target_lot}
+            about["payload_sha256"] = command.fingerprint.hex()
         match pending.judgement:
             case Outcome() as outcome:
                 about["run_id"] = about.get("run_id") or (outcome.lots[0].run_id if outcome.lots else None)
@@ -98,9 +100,7 @@ class Answers:
                 raise AssertionError("every command has been judged")
 
     def _ledger_write(self, pending: PendingCommand, deliveries: int) -> LedgerWrite:
-        blocked_on = (
-            pending.judgement.blocked_on if isinstance(pending.judgement, NotYet) and not pending.expired else ()
-        )
+        blocked_on = pending.blocked_on
         return LedgerWrite(
             key=pending.key,
             command=pending.command if isinstance(pending.command, Command) else None,
@@ -158,4 +158,5 @@ def _reused(command: Command, row: LedgerRow | None) -> Verdict:
         command.idempotency_key,
         code=Code.IDEMPOTENCY_KEY_REUSED,
         message=f"the key belongs to {first} with another payload; a new command needs a new key",
+        payload_sha256=command.fingerprint.hex(),
     )

@@ -11,7 +11,7 @@ from runworker.commands import Command
 from runworker.engine.batch import BatchRequest
 from runworker.engine.constraints import Blame, blame, is_passing, reason
 from runworker.engine.obstacles import PAUSE_SECONDS
-from runworker.errors import Unavailable
+from runworker.errors import Blocked, Unavailable
 from runworker.verdicts import Verdict
 
 _SEARCH_SECONDS: Final = 10.0
@@ -19,18 +19,6 @@ _SEARCH_SECONDS: Final = 10.0
 
 Places = Sequence[int]
 """Which of the commands, by their place in the order in which they came."""
-
-
-class Blocked(Unavailable):
-    """Something stands in the way of some commands. The others are decided.
-
-    verdicts: one for each command, None for those that are to be delivered again. pause_seconds: not before.
-    """
-
-    def __init__(self, message: str, verdicts: Sequence[Verdict | None], pause_seconds: float) -> None:
-        super().__init__(message)
-        self.verdicts = verdicts
-        self.pause_seconds = pause_seconds
 
 
 @dataclass

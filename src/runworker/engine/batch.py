@@ -1,15 +1,15 @@
 """A batch: its request, its result, and one command on its way through."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Engine
 
-from runworker.commands import Command, parse
+from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine.sql.ledger import LedgerRow
+from runworker.engine.sql.ledger_rows import LedgerRow
 from runworker.engine.sql.versions import Plans
 from runworker.errors import InvalidMessage, NotYet, Rejected
 from runworker.handlers.facts import Outcome
@@ -32,17 +32,19 @@ class Resources:
 class BatchRequest:
     """Commands to be processed in one transaction.
 
-    commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again.
+    commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again, in order.
     refused: rejections known from an attempt that the database refused. wake: whether commands that waited for
-    these are judged too. expire: whether overdue commands give up.
+    these are judged too. expire: whether overdue commands give up. share: whether stored commands are left out where
+    another batch is at work on what they are about; else this one waits for the other.
     """
 
     commands: Sequence[Command] = ()
     task_ids: Mapping[UUID, str] = field(default_factory=dict)
-    stored: Collection[UUID] = ()
+    stored: Sequence[UUID] = ()
     refused: Mapping[UUID, Rejected] = field(default_factory=dict)
     wake: bool = True
     expire: bool = False
+    share: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,21 @@ class BatchResult:
 
     verdicts: one for each of the request's commands. late: verdicts by task id of commands decided now whose own
     message was answered WAITING before. changed_ids: of commands decided and of entities changed; `wake=False`
-    leaves the commands that wait for them unjudged.
+    leaves the commands that wait for them unjudged. left: keys of stored commands that `share` left out.
     """
 
     verdicts: list[Verdict]
     late: dict[str, Verdict]
     changed_ids: set[UUID]
+    left: set[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of the stored commands that were found. left: keys of those that are as they were."""
+
+    judged: int
+    left: set[UUID]
 
 
 Judgement = Outcome | Rejected | InvalidMessage | NotYet
@@ -84,17 +95,11 @@ class PendingCommand:
         return cls(command.idempotency_key, command, None, command.after)
 
     @classmethod
-    def of_row(cls, row: LedgerRow) -> "PendingCommand":
-        """A command that the ledger keeps. One that an upstream put there may be unreadable."""
-        command: Command | InvalidMessage
-        try:
-            key = {"idempotency_key": str(row.idempotency_key)}
-            command = parse(row.command, row.payload | key if isinstance(row.payload, dict) else row.payload)
-        except InvalidMessage as error:
-            command = error
-        if row.waiting_for is not None:
-            awaited_keys = tuple(map(UUID, row.waiting_for.get("after", ())))
-        else:
+    def of_row(cls, row: LedgerRow, command: "Command | InvalidMessage | None" = None) -> "PendingCommand":
+        """A command that the ledger keeps; command: as read from it before. What an upstream put there may be none."""
+        command = command or _read(row)
+        awaited_keys = row.awaited_keys
+        if awaited_keys is None:
             awaited_keys = command.after if isinstance(command, Command) else ()
         return cls(row.idempotency_key, command, row, awaited_keys)
 
@@ -104,8 +109,26 @@ class PendingCommand:
         return self.expired or isinstance(self.judgement, _FINAL)
 
     @property
+    def blocked_on(self) -> tuple[UUID, ...]:
+        """Ids whose change has the command judged again by another batch; none once it is decided.
+
+        Beside what it waits for now, all that it is about: it may come to wait for that while this batch, which nobody
+        else sees, is under way (`engine.sql.locks`).
+        """
+        if self.is_decided or not isinstance(self.judgement, NotYet) or not isinstance(self.command, Command):
+            return ()
+        return tuple(sorted({*self.judgement.blocked_on, *self.command.targets}))
+
+    @property
     def name(self) -> str | None:
         """Wire name of the command, as far as it is known."""
         if isinstance(self.command, Command):
             return self.command.name
         return self.row.command if self.row else None
+
+
+def _read(row: LedgerRow) -> Command | InvalidMessage:
+    try:
+        return row.read()
+    except InvalidMessage as error:
+        return error

@@ -9,17 +9,17 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import Select
 
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.config import Settings
 from runworker.engine.asked import Asked, Places
-from runworker.engine.batch import BatchRequest, BatchResult, Resources
+from runworker.engine.batch import BatchRequest, BatchResult, Judged, Resources
 from runworker.engine.constraints import as_rejection, is_passing, reason, sqlstate
 from runworker.engine.obstacles import Obstacles, needs
 from runworker.engine.process import process
@@ -30,7 +30,6 @@ from runworker.engine.sql.connection import connect
 from runworker.engine.sql.dead_letters import NewDeadLetter, store
 from runworker.engine.sql.versions import Plans
 from runworker.errors import Rejected, Unavailable
-from runworker.models import CommandRecord
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -85,32 +84,29 @@ class Engine:
             self._apply_part(asked, sorted(apart))
         return asked.told()
 
-    def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> int:
+    def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> None:
         """Judge stored commands once more; with `expire`, those whose time is up become EXPIRED.
 
-        Returns how many were judged. Those that met something in their way are left as they are, and so is one whose
-        fault cannot even be kept. Raises Unavailable as `apply` does.
+        Waits for other batches at work on what they are about. Those that met something in their way are left as they
+        are, and so is one whose fault cannot even be kept. Raises Unavailable as `apply` does.
         """
-        free = [key for key in keys if not self._obstacles.are_known_to(frozenset((key,)))]
-        apart = [key for key in keys if key not in free]
-        try:
-            if free:
-                self._transact(BatchRequest(stored=free, expire=expire))
-        except Unavailable:
-            raise
-        except Exception as error:
-            _log_split(error, stored=len(free))
-            apart = list(keys)
-        return len(keys) - len(self._judge_each(apart, expire=expire))
+        self._judge_stored(keys, expire=expire)
 
-    def judge_found(self, found: Select[UUID], most: int) -> int:
+    def judge_found(self, found: Select[UUID, int], most: int, leave: Collection[UUID], **given: Any) -> Judged:
         """Judge stored commands once more, in one transaction: the first `most` that a statement finds.
 
-        found: selects keys of ledger rows. Those whose time is up become EXPIRED. Returns how many were judged.
-        Raises Unavailable as `apply` does.
+        found: QUEUED or OVERDUE of `engine.sql.ledger`, and its parameters. Those whose time is up become EXPIRED.
+        leave: keys to be left out. Those that another batch is at work on, or on what they are about, are left for it:
+        several workers share what there is. Raises Unavailable as `apply` does.
         """
-        keys = self._keys(found.limit(most))
-        return self.judge_again(keys, expire=True) if keys else 0
+
+        def read() -> list[UUID]:
+            with self.database.begin() as connection:
+                return ledger.find(connection, found, most, passed_over=Uuids(leave), **given)
+
+        keys = self._retried(read)
+        left = self._judge_stored(keys, expire=True, share=True) if keys else set()
+        return Judged(len(keys) - len(left), left)
 
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
@@ -122,13 +118,11 @@ class Engine:
 
     def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
         """Stored verdicts by key; keys that are unknown or not judged yet are absent."""
-        stored = select(CommandRecord.idempotency_key, CommandRecord.verdict).where(
-            CommandRecord.idempotency_key.in_(keys), CommandRecord.verdict.is_not(None)
-        )
 
         def read() -> dict[UUID, Verdict]:
             with self.database.begin() as connection:
-                return {key: Verdict.from_dict(verdict) for key, verdict in connection.execute(stored) if verdict}
+                rows = ledger.peek(connection, keys)
+            return {row.idempotency_key: row.told for row in rows if row.status is not CommandStatus.QUEUED}
 
         return self._retried(read)
 
@@ -205,7 +199,7 @@ class Engine:
 
     def _fail(self, command: Command, error: Exception) -> Verdict:
         body = [[], {"idempotency_key": str(command.idempotency_key), **command.payload}, {}]
-        self._internal_error(error, body, command)
+        letter_id = self._keep_failed(error, body, command)
         return Verdict(
             CommandStatus.REJECTED,
             command.name,
@@ -213,7 +207,24 @@ class Engine:
             run_id=command.target_run,
             code=Code.INTERNAL_ERROR,
             message="runworker failed on this command; it is kept in dead_letters and can be replayed",
+            state={"dead_letter": letter_id},
+            payload_sha256=command.fingerprint.hex(),
         )
+
+    def _judge_stored(self, keys: Sequence[UUID], *, expire: bool, share: bool = False) -> set[UUID]:
+        """Judge stored commands in one transaction, or else apart. Returns the keys of those that are left."""
+        apart = [key for key in keys if self._obstacles.are_known_to(frozenset((key,)))]
+        together = [key for key in keys if key not in apart] if apart else keys
+        left: set[UUID] = set()
+        try:
+            if together:
+                left = self._transact(BatchRequest(stored=together, expire=expire, share=share)).left
+        except Unavailable:
+            raise
+        except Exception as error:
+            _log_split(error, stored=len(together))
+            apart = list(keys)
+        return left | self._judge_each(apart, expire=expire)
 
     def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> set[UUID]:
         """Judge stored commands, and then those that waited for them, each in a transaction of its own.
@@ -250,7 +261,12 @@ class Engine:
         except Exception as error:
             if is_passing(error):
                 raise
-            rejection = as_rejection(error) or self._internal_error(error, {"stored": str(key)})
+            rejection = as_rejection(error)
+            if rejection is None:
+                self._keep_failed(error, {"stored": str(key)})
+                rejection = Rejected(
+                    Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters"
+                )
             return self._transact(BatchRequest(stored=[key], refused={key: rejection}, wake=False))
 
     def _waiting_for(self, changed_ids: Collection[UUID]) -> list[UUID]:
@@ -286,7 +302,7 @@ class Engine:
                 connection.exec_driver_sql(_HASTY)
             return process(connection, self._resources, request)
 
-    def _internal_error(self, error: Exception, payload: object, command: Command | None = None) -> Rejected:
+    def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
         letter = NewDeadLetter(
             raw_body=json.dumps(payload, sort_keys=True).encode(),
@@ -296,10 +312,9 @@ class Engine:
             error=f"{type(error).__name__}: {error}",
         )
         try:
-            self.keep(letter)
+            return self.keep(letter)
         except Unavailable as unkept:
             raise _NotKept(str(unkept)) from unkept
-        return Rejected(Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters")
 
 
 def _log_verdict(verdict: Verdict) -> None:

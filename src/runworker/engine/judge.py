@@ -7,15 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from runworker.commands import Command, RegisterLot, StartRun
+from runworker.commands import Command
 from runworker.engine.batch import BatchRequest, Judgement, PendingCommand, Resources
 from runworker.engine.changes import Change
 from runworker.engine.snapshot import Snapshot
-from runworker.engine.sql.ledger import LedgerRow
+from runworker.engine.sql.ledger_rows import LedgerRow
 from runworker.errors import InvalidMessage, NotYet, Rejected
 from runworker.handlers import handle
 from runworker.handlers.facts import Outcome
-from runworker.states import DECIDED_COMMANDS
+from runworker.states import DECIDED_COMMANDS, CommandStatus
 
 
 class Judge:
@@ -64,9 +64,9 @@ class Judge:
             return pending.command
         if pending.key in self._request.refused:
             return self._request.refused[pending.key]
-        pending.awaited_keys = tuple(key for key in pending.awaited_keys if not self._is_decided(key))
+        pending.awaited_keys = tuple(key for key in pending.awaited_keys if not self._lets_go_on(key, pending))
         if pending.awaited_keys:
-            return _after(pending.awaited_keys, pending.command)
+            return _after(pending.awaited_keys)
         try:
             return handle(pending.command, self._snapshot.facts)
         except (Rejected, NotYet) as judgement:
@@ -87,28 +87,25 @@ class Judge:
             woken += [waiting for id_ in sorted(change.ids) for waiting in self._waiting.pop(id_, {}).values()]
         return woken
 
-    def _is_decided(self, key: UUID) -> bool:
-        if pending := self.commands.get(key):
-            return pending.is_decided
+    def _lets_go_on(self, key: UUID, pending: PendingCommand) -> bool:
+        """Whether a key of `after` is decided. Its expiry lets nobody go on whose own time was up by then."""
+        if awaited := self.commands.get(key):
+            return awaited.is_decided and not (awaited.expired and self._is_overdue(pending))
         row = self._known.get(key)
-        return row is not None and row.status in DECIDED_COMMANDS
+        if row is None or row.status not in DECIDED_COMMANDS:
+            return False
+        expired_at = row.decided_at if row.status is CommandStatus.EXPIRED else None
+        return not (expired_at and self._is_overdue(pending, at=expired_at))
 
-    def _is_overdue(self, pending: PendingCommand) -> bool:
+    def _is_overdue(self, pending: PendingCommand, at: datetime | None = None) -> bool:
         expires_at = pending.row.expires_at if pending.row else None
-        return self._request.expire and expires_at is not None and expires_at <= self._now
+        return self._request.expire and expires_at is not None and expires_at <= (at or self._now)
 
 
-def _after(awaited_keys: tuple[UUID, ...], command: Command) -> NotYet:
-    # A batch about the run or lot that this command will create has to meet this command's row, and to wait for the
-    # batch that is judging it: otherwise neither would see the other.
-    creates: tuple[UUID, ...] = ()
-    if isinstance(command, StartRun):
-        creates = (command.target_run,)
-    elif isinstance(command, RegisterLot):
-        creates = (command.target_lot,)
+def _after(awaited_keys: tuple[UUID, ...]) -> NotYet:
     keys = [str(key) for key in awaited_keys]
     return NotYet(
         f"{'command' if len(keys) == 1 else 'commands'} {', '.join(keys)} of `after` not decided yet",
         waiting_for={"after": keys},
-        blocked_on=awaited_keys + creates,
+        blocked_on=awaited_keys,
     )

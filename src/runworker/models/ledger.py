@@ -51,7 +51,8 @@ class CommandRecord(Base):
     lot_id: Mapped[UUID | None]
     waiting_for: Mapped[dict[str, Any] | None]
     blocked_on: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
-    """Ids of runs, lots and commands whose change lets a WAITING command be tried again."""
+    """Ids of runs, lots and commands whose change has a WAITING command judged again: all that it is about, and the
+    keys of `after` that are not decided."""
     verdict: Mapped[dict[str, Any] | None]
     code: Mapped[str | None] = mapped_column(String(50))
     task_id: Mapped[str | None]
@@ -62,10 +63,21 @@ class CommandRecord(Base):
 
 
 class DeadLetter(Base):
-    """A message that could not be read, or a command that keeps failing, with all that is needed to replay it."""
+    """A message that could not be read, or a command that keeps failing, with all that is needed to replay it.
+
+    Nothing is erased: a discarded letter is marked, and each mark leaves an audit event.
+    """
 
     __tablename__ = "dead_letters"
-    __table_args__ = (Index("idx_dead_letters_last_seen", "last_seen_at"),)
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(discarded_at, discarded_by, discard_reason) IN (0, 3)", name="discarded"),
+        CheckConstraint(
+            "coalesce(char_length(btrim(replay_reason)), 10) BETWEEN 10 AND 500"
+            " AND coalesce(char_length(btrim(discard_reason)), 10) BETWEEN 10 AND 500",
+            name="reasons",
+        ),
+        Index("idx_dead_letters_last_seen", "last_seen_at"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     body_sha256: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
@@ -81,6 +93,10 @@ class DeadLetter(Base):
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     replayed_at: Mapped[datetime | None]
     replayed_by: Mapped[UUID | None]
+    replay_reason: Mapped[str | None]
+    discarded_at: Mapped[datetime | None]
+    discarded_by: Mapped[UUID | None]
+    discard_reason: Mapped[str | None]
 
 
 class CodeCounter(Base):

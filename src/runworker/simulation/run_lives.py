@@ -44,11 +44,11 @@ def build_lives(random: Random, runs: int, data: MasterData) -> BuiltScenario:
     random.shuffle(lives)
     scenario = ScenarioBuilder(data)
     for life in lives:
-        _build(RunBuilder(scenario, data.flows[PLANT_FLOW]), random, life)
+        live(RunBuilder(scenario, data.flows[PLANT_FLOW]), random, life)
     return scenario.build()
 
 
-def _build(run: RunBuilder, random: Random, life: RunLife) -> None:
+def live(run: RunBuilder, random: Random, life: RunLife) -> None:
     """Write all moves of a run's plan, what befalls it at one of its steps, and its completion."""
     eventful_step = random.choice([step.index for step in run.flow.plan.steps])
     while True:

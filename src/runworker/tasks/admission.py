@@ -6,8 +6,10 @@ comes back to the next one, and so a single broken sender stops the plant.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC
 from typing import Annotated, Any, Final
 
+from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.message import Message
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,7 +38,19 @@ def is_storable(text: str) -> bool:
     return True
 
 
+def _moment(text: str) -> str:
+    """A time that Celery can read, and reckon with in any time zone: one that it cannot would be its FAILURE."""
+    try:
+        moment = maybe_make_aware(maybe_iso8601(text))
+        for zone in (UTC, None):  # None: the worker's own
+            moment.astimezone(zone).timestamp()
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no time that can be used: {error}") from None
+    return text
+
+
 _Text = Annotated[str, AfterValidator(_storable)]
+_Moment = Annotated[_Text, AfterValidator(_moment)]
 _Name = Annotated[_Text, Field(min_length=1)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
 _Signatures = list[dict[str, Any]] | None
@@ -52,8 +66,8 @@ class _Request(BaseModel):
     args: list[Any] = []
     fields: Annotated[dict[str, Any], Field(alias="kwargs")]
     shadow: _Text | None = None
-    eta: _Text | None = None
-    expires: _Text | None = None
+    eta: _Moment | None = None
+    expires: _Moment | None = None
     timelimit: Annotated[list[_Seconds], Field(min_length=2, max_length=2)] | None = None
     stamped_headers: list[_Text] | None = None
     stamps: dict[str, Any] | None = None

@@ -16,10 +16,11 @@ from celery.app.trace import trace_task
 from celery.exceptions import Reject
 
 from runworker.commands import Command
-from runworker.engine import Blocked
-from runworker.errors import InvalidMessage, Unavailable
+from runworker.errors import Blocked, InvalidMessage, Unavailable
 from runworker.tasks import results
-from runworker.tasks.requests import PooledRequest, Requeue, TaskResult
+from runworker.tasks.announcing import announced
+from runworker.tasks.requests import DROPPED, PooledRequest, Requeue, TaskResult, requeue_of
+from runworker.tasks.time_limits import Overdue, heed_soft_limits
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -28,19 +29,42 @@ _log = structlog.get_logger(__name__)
 def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
     """Apply the commands of the messages. Returns the outcome of each; no message makes this raise.
 
-    While PostgreSQL or the result backend is away, all messages go back to the queue. The ledger answers those that
-    were committed before when they come again.
+    While PostgreSQL is away, all messages go back to the queue. Those whose results cannot be stored do not: they are
+    decided, and would come back as long as the result backend takes nothing.
     """
     app = current_app._get_current_object()
+    heed_soft_limits()
+    try:
+        return _outcomes(app, pooled_requests)
+    except Overdue as error:
+        _log.warning("message.requeued", messages=len(pooled_requests), error=str(error))
+        return [Requeue(str(error))] * len(pooled_requests)
+
+
+def _outcomes(app: Any, pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
     try:
         together = _applied(app, {place: pooled for place, pooled in enumerate(pooled_requests) if pooled.is_plain})
     except Unavailable as error:
         _log.warning("message.requeued", messages=len(pooled_requests), error=str(error))
-        return [Requeue(str(error))] * len(pooled_requests)
+        return [Requeue.after(error)] * len(pooled_requests)
     except Exception:
         _log.exception("batch.failed", messages=len(pooled_requests))
         together = {}
-    return [together.get(place) or _traced(app, pooled) for place, pooled in enumerate(pooled_requests)]
+    return _with_others(app, pooled_requests, together)
+
+
+def _with_others(
+    app: Any, pooled_requests: Sequence[PooledRequest], together: Mapping[int, TaskResult]
+) -> list[TaskResult]:
+    """Handle the messages that are not among `together`, one by one, until servers fail under one of them."""
+    outcomes: list[TaskResult] = []
+    failed: Requeue | None = None
+    for place, pooled in enumerate(pooled_requests):
+        outcome = together.get(place) or failed or _traced(app, pooled)
+        if isinstance(outcome, Requeue) and outcome.servers_failed:
+            failed = outcome
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int, TaskResult]:
@@ -52,13 +76,15 @@ def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int
         return {}
     result_ids: dict[UUID, str] = {}
     for place in reversed(read):  # of two messages with one key, the first gets late verdicts
-        result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
+        if not pooled_requests[place].ignored:
+            result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
-    verdicts, back = _verdicts(app, everything, result_ids)
-    told = iter(verdicts)
-    decided = {place: [next(told) for _ in commands] for place, commands in read.items()}
-    answers = {place: tasks[place].answer(given) for place, given in decided.items() if None not in given}
-    results.store(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
+    with announced(app, {place: pooled_requests[place] for place in read}) as answers:
+        verdicts, back = _verdicts(app, everything, result_ids)
+        told = iter(verdicts)
+        decided = {place: [next(told) for _ in commands] for place, commands in read.items()}
+        answers |= {place: tasks[place].answer(given) for place, given in decided.items() if None not in given}
+        _tell(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
     _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
     outcomes: dict[int, TaskResult] = {place: back for place in read if back is not None}
@@ -75,7 +101,7 @@ def _verdicts(
         return app.engine.apply(commands, result_ids), None
     except Blocked as blocked:
         _log.warning("message.requeued", commands=blocked.verdicts.count(None), error=str(blocked))
-        return blocked.verdicts, Requeue(str(blocked), blocked.pause_seconds)
+        return blocked.verdicts, Requeue.after(blocked)
 
 
 def _read(task: Any, pooled: PooledRequest) -> list[Command]:
@@ -83,6 +109,14 @@ def _read(task: Any, pooled: PooledRequest) -> list[Command]:
         return task.read(pooled.args, pooled.fields)
     except InvalidMessage:
         return []  # the task itself says what is wrong, and keeps the message
+
+
+def _tell(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
+    try:
+        results.store(app, answers)
+    except Exception as error:  # of any kind: so strange an id
+        # Committed is committed. Senders that are not told now ask for the stored verdict.
+        _log.error("verdict.untold", task_ids=[pooled.task_id for pooled, _ in answers], error=str(error))
 
 
 def _shown(answer: object, limit: int) -> str:
@@ -101,4 +135,21 @@ def _traced(app: Any, pooled: PooledRequest) -> TaskResult:
         )
     except Reject:
         return 1, ExceptionInfo(internal=True), 0.0
-    return (1, result, took) if info else (0, shown, took)
+    if info is None:
+        return 0, shown, took
+    return requeue_of(result) or _plainly(app, pooled, result)
+
+
+def _plainly(app: Any, pooled: PooledRequest, failure: Any) -> TaskResult:
+    """The command alone, without what the envelope says, which Celery's tracer failed over. No command fails itself."""
+    _log.error("message.untraceable", task=pooled.name, task_id=pooled.task_id, error=str(failure))
+    task = app.tasks[pooled.name]
+    task.push_request(id=pooled.task_id, **{DROPPED: pooled.context.get(DROPPED)})
+    try:
+        answer = task.run(*pooled.args, **pooled.fields)
+    except Reject as error:
+        return error.reason if isinstance(error.reason, Requeue) else Requeue(str(error.reason))
+    finally:
+        task.pop_request()
+    _tell(app, [(pooled, answer)])
+    return 0, _shown(answer, task.resultrepr_maxsize), 0.0

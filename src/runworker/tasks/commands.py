@@ -11,11 +11,12 @@ from celery.exceptions import Reject
 
 from runworker.codes import Code
 from runworker.commands import BULK_LIMIT, COMMANDS, Command, parse
-from runworker.engine import Blocked
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
-from runworker.tasks.requests import Requeue
+from runworker.tasks.follow_ups import FollowUps
+from runworker.tasks.requests import DROPPED, Requeue
+from runworker.tasks.time_limits import Overdue, heed_soft_limits
 from runworker.tasks.worker_app import WorkerApp
 from runworker.verdicts import Verdict
 
@@ -39,10 +40,17 @@ class RunworkerTask(Task):
         return self.run(*args, **fields)
 
     def run(self, /, *args: Any, **fields: Any) -> Any:
-        """Do the task's work. A message whose work fails is back in its queue, or in dead_letters."""
+        """Do the task's work, then send what is to follow. A message whose work fails is back in its queue, or kept."""
+        follow_ups = FollowUps.taken_from(self.request)
+        answer = self._answered(args, fields)
+        follow_ups.send(self.app, self.request, answer)
+        return answer
+
+    def _answered(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
+        heed_soft_limits()
         try:
             return self.work(args, fields)
-        except Unavailable as error:
+        except (Unavailable, Overdue) as error:
             raise self._put_back(error) from error
         except Exception as error:
             _log.exception("task.failed", task=self.name, task_id=self.request.id)
@@ -52,14 +60,34 @@ class RunworkerTask(Task):
         except Exception as error:  # of any kind: the message is not kept
             raise self._put_back(error) from error
 
-    def _put_back(self, error: Exception) -> Reject:
+    def _put_back(self, error: BaseException) -> Reject:
         _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
-        why = Requeue(str(error), error.pause_seconds) if isinstance(error, Blocked) else error
-        return Reject(why, requeue=True)
+        return Reject(Requeue.after(error), requeue=True)
 
     def work(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
         """Do the work of one message."""
         raise AssertionError("every task says what it does")
+
+    def drop(self, name: str, command: Command | None = None) -> Verdict:
+        """The verdict on a message that is not applied, because it expired or an operator revoked it."""
+        key = command.idempotency_key if command else None
+        if self.request.get(DROPPED) == "expired":
+            why = f"the message came to its turn after its expires, {self.request.expires}; it was not applied. "
+            what_to_do = "If it is still wanted, send it again, under the same key"
+            status, code = CommandStatus.EXPIRED, Code.MESSAGE_EXPIRED
+        else:
+            why = f"an operator took task id {self.request.id} back (control revoke); the message was not applied. "
+            what_to_do = "If it is still wanted, send it under another task id, or as a new command"
+            status, code = CommandStatus.REJECTED, Code.MESSAGE_REVOKED
+        return Verdict(
+            status,
+            name,
+            key,
+            command.target_run if command else None,
+            code=code,
+            message=why + what_to_do,
+            payload_sha256=command.fingerprint.hex() if command else None,
+        )
 
     def refuse(self, error: InvalidMessage, name: object, fields: object, args: Sequence[Any] = ()) -> Verdict:
         """Keep an unreadable command in dead_letters, as a message's body. Returns the verdict for its sender."""
@@ -98,6 +126,21 @@ class BatchedTask(RunworkerTask):
         """Task ids by key, whose results late verdicts go to."""
         raise AssertionError("every batched task says where late verdicts are told")
 
+    def decide(self, commands: Sequence[Command]) -> list[Verdict]:
+        """The verdicts on the commands of a message. Of one that is not applied: what the ledger knows of each."""
+        if not commands:
+            return []
+        if not self.request.get(DROPPED):
+            result_ids = {} if self.request.ignore_result else self.result_ids(self.request.id, commands)
+            return self.app.engine.apply(commands, result_ids)
+        known = self.app.engine.verdicts([command.idempotency_key for command in commands])
+        return [
+            stored.as_replay()
+            if (stored := known.get(command.idempotency_key)) and stored.is_about(command.fingerprint)
+            else self.drop(command.name, command)
+            for command in commands
+        ]
+
     def answer(self, verdicts: Sequence[Verdict]) -> Any:
         """The result for the sender."""
         raise AssertionError("every batched task says how it answers")
@@ -132,7 +175,7 @@ class CommandTask(BatchedTask):
             commands = self.read(args, fields)
         except InvalidMessage as error:
             return self.refuse(error, self._command, fields, args).as_dict()
-        return self.answer(self.app.engine.apply(commands, self.result_ids(self.request.id, commands)))
+        return self.answer(self.decide(commands))
 
 
 class ApplyTask(BatchedTask):
@@ -161,9 +204,7 @@ class ApplyTask(BatchedTask):
         except InvalidMessage as error:
             return self.refuse(error, "apply", fields, args).as_dict()
         read = [self._read(item) for item in items]
-        commands = [command for command in read if isinstance(command, Command)]
-        result_ids = self.result_ids(self.request.id, commands)
-        verdicts = iter(self.app.engine.apply(commands, result_ids)) if commands else iter(())
+        verdicts = iter(self.decide([command for command in read if isinstance(command, Command)]))
         return [(entry if isinstance(entry, Verdict) else next(verdicts)).as_dict() for entry in read]
 
     def _read(self, item: object) -> Command | Verdict:
@@ -187,6 +228,8 @@ class VerdictsTask(RunworkerTask):
             return self.refuse(InvalidMessage(Code.INVALID_FIELD, "keys: expected UUIDs"), "verdicts", fields).as_dict()
         except InvalidMessage as error:
             return self.refuse(error, "verdicts", fields, args).as_dict()
+        if self.request.get(DROPPED):
+            return self.drop("verdicts").as_dict()  # nobody waits for the answer any more
         found = self.app.engine.verdicts(keys)
         return {str(key): found[key].as_dict() if key in found else None for key in keys}
 

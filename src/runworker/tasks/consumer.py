@@ -4,8 +4,10 @@ Stock Celery logs such a message and drops it, or ends over it. Here it goes to 
 PostgreSQL is away it goes back to its queue.
 """
 
+import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -15,17 +17,18 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import InvalidMessage
+from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.admission import is_storable, name_and_id, require_task_message
-from runworker.tasks.batches import Batches
+from runworker.tasks.batches import Batches, noting_what_begins
+from runworker.tasks.quarantine import Quarantine
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS: Final = 2.0
-"""Pause before a worker connects again to a broker that takes connections and refuses commands: one that is a replica,
-or cannot save. Celery itself would try five times a second."""
+"""Pause before a worker connects again to a broker that is away, or takes connections and refuses commands, as a
+replica does or a server that cannot save. Celery itself would try five times a second, or each half minute."""
 
 
 class Consumer(StockConsumer):
@@ -35,26 +38,46 @@ class Consumer(StockConsumer):
     """
 
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
-        size, pool = options["app"].settings.batch_size, options["pool"]
-        self.batches = Batches(self, size, on_task_request) if size > 1 else None
+        app, pool = options["app"], options["pool"]
+        size = app.settings.batch_size
+        self.quarantine = Quarantine(self, self._kept)
+        if not pool.uses_semaphore and pool.num_processes == 1:
+            on_task_request = noting_what_begins(on_task_request)
+        self.batches = Batches(self, app.intake, size, on_task_request) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)
+        self._failed_at = -math.inf
+        app.intake.on_close = self._give_back_soon
+
+    def _give_back_soon(self) -> None:
+        if self.batches is not None:
+            self.call_soon(self.batches.give_back)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however often it takes. Celery itself would pause longer each time, half a minute in the end."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=_PAUSE_SECONDS, interval_max=_PAUSE_SECONDS
+        )
+        return super().ensure_connected(conn)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Pause where the broker answered, and refused."""
+        """Pause where this is not the first error in a row."""
         super().on_connection_error_before_connected(exc)
-        self._pause_if_refused(exc)
+        self._pause(exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Let go of the connection, and pause where the broker answered, and refused."""
+        """Let go of the connection, and pause where the broker refused or this is not the first error in a row."""
         super().on_connection_error_after_connected(exc)
-        self._pause_if_refused(exc)
+        self._pause(exc)
 
-    def _pause_if_refused(self, error: Exception) -> None:
-        if isinstance(error, self.channel_errors) and not isinstance(error, self.connection_errors):
+    def _pause(self, error: Exception) -> None:
+        refused = isinstance(error, self.channel_errors) and not isinstance(error, self.connection_errors)
+        if refused:
             _log.warning("broker.refuses", error=str(error), pause_seconds=_PAUSE_SECONDS)
+        if refused or time.monotonic() - self._failed_at < 2 * _PAUSE_SECONDS:
             time.sleep(_PAUSE_SECONDS)
+        self._failed_at = time.monotonic()
 
     def on_close(self) -> None:
         """Forget requests that no pool process has begun: the connection is lost, and they are delivered again."""
@@ -71,6 +94,9 @@ class Consumer(StockConsumer):
                 require_task_message(message)
             except Exception as error:  # kombu's decoders raise whatever a body makes them raise
                 self.on_decode_error(message, error)
+                return
+            if self.quarantine.is_due(message):
+                self.quarantine.take(message)
                 return
             try:
                 handle(message)
@@ -107,15 +133,34 @@ class Consumer(StockConsumer):
             raw_body=raw, code=code, error=reason, task_name=task_name, task_id=task_id, headers=message.headers
         )
         try:
-            letter_id = self.app.engine.keep(letter)
+            letter_id = self._kept(letter)
         except Exception as error:  # of any kind: the letter is not kept
             _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
             # Not left unacked: a message counts against the worker's prefetch even after it was redelivered.
             message.reject_log_error(_log, self.connection_errors, requeue=True)
             return
         _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)
-        message.ack_log_error(_log, self.connection_errors)
         if task_id and is_storable(task_id):
-            command = task_name.removeprefix("runworker.") if task_name else None
-            verdict = Verdict(CommandStatus.REJECTED, command, None, code=code, message=reason)
+            self._answer(task_id, task_name, letter_id, letter)
+        message.ack_log_error(_log, self.connection_errors)
+
+    def _kept(self, letter: NewDeadLetter) -> int:
+        """Keep a letter. One that PostgreSQL does not take closes the intake, and those that follow do not try."""
+        intake = self.app.intake
+        if not intake.is_open:
+            raise Unavailable("the intake is closed")
+        try:
+            return self.app.engine.keep(letter)
+        except Unavailable as error:
+            intake.fail(str(error))
+            raise
+
+    def _answer(self, task_id: str, task_name: str | None, letter_id: int, letter: NewDeadLetter) -> None:
+        """Tell the sender. What is kept is acknowledged whether or not the result store takes the answer."""
+        command = task_name.removeprefix("runworker.") if task_name else None
+        facts = {"dead_letter": letter_id}
+        verdict = Verdict(CommandStatus.REJECTED, command, None, code=letter.code, message=letter.error, state=facts)
+        try:
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+        except Exception:
+            _log.exception("verdict.untold", task_ids=[task_id])

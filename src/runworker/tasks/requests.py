@@ -1,14 +1,32 @@
 """Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
 import time
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
+import structlog
 from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import WorkerLostError
 from celery import signals
+from celery.app.task import Context
 from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
+
+from runworker.errors import Blocked
+from runworker.tasks.time_limits import Limits, Overdue, is_time_limit, limit_passed
+from runworker.transport import DEATHS, deaths_of
+
+_log = structlog.get_logger(__name__)
+
+DROPPED: Final = "runworker_dropped"
+"""The part of a request that says why its message is not applied: "expired" or "revoked", else None."""
+
+_SHADOWING: Final = frozenset(
+    name for name, part in vars(Context).items() if callable(part) or isinstance(part, property) or name[0] == "_"
+)
+"""Headers that would take the place of methods of Celery's request."""
 
 
 class PooledRequest(NamedTuple):
@@ -27,29 +45,87 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: no callback, chain, chord or group, no receiver of a signal."""
-        return not (
-            any((self.embed or {}).values())
-            or self.context.get("group")
-            or signals.task_prerun.receivers
-            or signals.task_success.receivers
-            or signals.task_postrun.receivers
-        )
+        """Whether the command is all there is to do: it is to be applied, and no callback, chain or chord follows."""
+        return not (any((self.embed or {}).values()) or self.context.get(DROPPED))
 
 
 class Requeue(NamedTuple):
-    """The outcome of a message that goes back to its queue, and why. pause_seconds: not before."""
+    """The outcome of a message that goes back to its queue, and why.
+
+    servers_failed: whether PostgreSQL failed, and would fail other messages as well. pause_seconds: not before.
+    is_overdue: whether its process was ended over a time limit, and could not tell of it.
+    """
 
     reason: str
+    servers_failed: bool = False
     pause_seconds: float = 0.0
+    is_overdue: bool = False
+
+    @classmethod
+    def after(cls, error: BaseException) -> "Requeue":
+        """For a message whose work this error ended."""
+        if isinstance(error, Blocked):
+            return cls(str(error), pause_seconds=error.pause_seconds)
+        if isinstance(error, Overdue):
+            return cls(str(error))
+        return cls(str(error), servers_failed=True)
+
+
+def is_lost_process(failed: Any) -> bool:
+    """Whether the pool's process has died with its task, and nobody told it to. failed: the task's ExceptionInfo."""
+    error = _error_in(failed)
+    ends = state.should_stop is not None or state.should_terminate is not None
+    return isinstance(error, WorkerLostError | SystemExit) and not ends
 
 
 TaskResult = tuple[int, Any, float] | Requeue
 """A task's end as Celery's tracer tells it (failed, result as text or exception, seconds), or that it goes back."""
 
 
+def requeue_of(failed: Any) -> Requeue | None:
+    """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
+    error = _error_in(failed)
+    if is_time_limit(error):
+        return Requeue(f"over the time limit of {error.args[0]} s" if error.args else str(Overdue()), is_overdue=True)
+    return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
+
+
+def _error_in(failed: Any) -> BaseException:
+    error = failed.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
 class Request(StockRequest):
-    """A request that can be part of a batch."""
+    """A request that can be part of a batch.
+
+    One that is past its `expires`, or that an operator revoked, goes to the pool as well, to be answered.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in _SHADOWING & self.request_dict.keys():
+            del self.request_dict[name]
+        self.request_dict[DROPPED] = None
+
+    @property
+    def dropped(self) -> str | None:
+        """Why the message is not to be applied."""
+        return self.request_dict[DROPPED]
+
+    def maybe_expire(self) -> bool:
+        """Whether its time is up. Celery would discard all later messages of the task id too, for hours."""
+        return self.expires is not None and datetime.now(UTC if self.expires.tzinfo else None) > self.expires
+
+    def revoked(self) -> bool:
+        """Whether it was ended, with its process. One that is merely revoked or expired still has to be answered."""
+        return self._already_revoked or (not self.dropped and super().revoked() and not self.dropped)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        if terminated:
+            super()._announce_revoked(reason, terminated, signum, expired)
+        else:
+            self.request_dict[DROPPED] = reason
+            self._eta = None  # to be answered now
 
     @property
     def commands(self) -> int:
@@ -58,9 +134,37 @@ class Request(StockRequest):
         return max(len(many), 1) if isinstance(many, list) else 1
 
     @property
-    def has_time_limits(self) -> bool:
-        """Whether the message asks for time limits of its own, which a batch cannot give."""
-        return any(self.time_limits)
+    def time_limits(self) -> Limits:
+        """The limits that the task has now: `control time_limit` changes them."""
+        return self.task.time_limit, self.task.soft_time_limit
+
+    @time_limits.setter
+    def time_limits(self, _of_message: Limits) -> None:
+        """No sender ends a process of the pool: PostgreSQL's timeouts bound the work."""
+
+    @property
+    def deaths(self) -> int | None:
+        """How many processes have ended while they did it alone. None: it was lost with no process yet."""
+        return deaths_of(self.message.headers)
+
+    def count_death(self, *, alone: bool) -> None:
+        """Note that it was lost with a process of the pool. alone: whether that did nothing else."""
+        self.message.headers[DEATHS] = deaths = (self.deaths or 0) + alone
+        if hasattr(self.message.channel.qos, "count_deaths"):  # of our transport
+            self.message.channel.qos.count_deaths(self.message.delivery_tag, deaths)
+
+    def note_begun(self) -> None:
+        """Tell the broker that this process does it now, and nothing else: it may not live to tell. Raises RedisError.
+
+        kombu's own transport has no place for that.
+        """
+        if hasattr(self.message.channel.qos, "begin_alone"):
+            self.message.channel.qos.begin_alone(self.message.delivery_tag)
+
+    def note_ended(self) -> None:
+        """Tell the broker that this process has outlived it."""
+        if hasattr(self.message.channel.qos, "end_alone"):
+            self.message.channel.qos.end_alone()
 
     @property
     def is_over(self) -> bool:
@@ -77,19 +181,41 @@ class Request(StockRequest):
         if isinstance(outcome, Requeue):  # as for a task that raises Reject
             state.task_ready(self)
             self._put_back(outcome)
+        elif self.dropped and not outcome[0]:
+            self._conclude_dropped(expired=self.dropped == "expired")
         else:
             self.on_success(outcome)
 
+    def _conclude_dropped(self, *, expired: bool) -> None:
+        """As Celery does where it discards a message, but its sender has been told a verdict."""
+        state.task_ready(self)
+        self.acknowledge()
+        self.send_event("task-revoked", terminated=False, signum=None, expired=expired)
+        signals.task_revoked.send(self.task, request=self._context, terminated=False, signum=None, expired=expired)
+
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
-        """Do what Celery does at the end of a task that failed. A message that is to pause goes back after that."""
-        error = exc_info.exception
-        if isinstance(error, ExceptionWithTraceback):
-            error = error.exc
-        if isinstance(error, Reject) and isinstance(error.reason, Requeue):
-            state.task_ready(self)
-            self._put_back(error.reason)
-            return None
-        return super().on_failure(exc_info, *args, **options)
+        """Do what Celery does at the end of a task that failed. One whose servers failed closes the intake.
+
+        A process that is gone counts against the message.
+        """
+        if is_lost_process(exc_info):
+            self.count_death(alone=True)
+        outcome = requeue_of(exc_info)
+        if outcome is None:
+            return super().on_failure(exc_info, *args, **options)
+        if outcome.is_overdue:
+            _log.warning("message.requeued", task=self.type, task_id=self.id, error=outcome.reason)
+        if outcome.servers_failed:
+            self._app.intake.fail(outcome.reason)
+        self.conclude(outcome)
+        return None
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Give the message back whose process was ended over a limit. Celery would tell its sender of a failure."""
+        if soft:
+            super().on_timeout(soft, timeout)
+        elif not self.acknowledged:  # else given back at the end of its task, which billiard tells of as well
+            self.on_failure(limit_passed(timeout))
 
     def _put_back(self, outcome: Requeue) -> None:
         """Give the message back, after its pause: it is unacked until then, and lost with nobody."""

@@ -1,49 +1,71 @@
-"""Results of many tasks at once: Celery's keys and format, one round trip.
+"""Results as senders read them: Celery's keys and format, but the word that counts most stands.
 
-Celery reads the stored result, writes and publishes, task by task. The script does the same for all tasks, and nothing
-comes between reading and writing.
+Celery keeps the first success. A refusal that no ledger row has, and WAITING, are successes to it like any other: a
+mended or late command would be APPLIED while its sender reads the first answer. Here the ledger's word stands, whoever
+writes last. All ways to a result go through the one script: nothing comes between reading and writing, and a batch of
+results is one round trip.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
 from celery import states
+from celery.backends.redis import RedisBackend, SentinelBackend
 from redis.exceptions import RedisError
 
+from runworker.codes import UNRECORDED
 from runworker.errors import Unavailable
 from runworker.tasks.requests import PooledRequest
 
+_log = structlog.get_logger(__name__)
+
 _STORE: Final = """
+local FINAL, WAITS, UNRECORDED, NO_ANSWER = 3, 2, 1, 0
+local unrecorded = {%s}
+
+local function weight_of_verdict(verdict)
+  if type(verdict) ~= 'table' or type(verdict.status) ~= 'string' then return UNRECORDED end
+  if verdict.status == 'WAITING' then return WAITS end
+  if unrecorded[verdict.code] or (verdict.dead_letter and verdict.dead_letter ~= cjson.null) then return UNRECORDED end
+  return FINAL
+end
+
+local function weight(text)
+  local readable, meta = pcall(cjson.decode, text)
+  if not (readable and type(meta) == 'table' and meta.status == 'SUCCESS') then return NO_ANSWER end
+  local parts = meta.result
+  if type(parts) ~= 'table' or parts[1] == nil then return weight_of_verdict(parts) end
+  local sum = 0
+  for _, part in ipairs(parts) do sum = sum + weight_of_verdict(part) end
+  return sum / #parts
+end
+
 for place, key in ipairs(KEYS) do
+  local new, stands = ARGV[place + 1], false
   local known = redis.call('GET', key)
-  local readable, meta = pcall(cjson.decode, known or '{}')
-  if not (readable and type(meta) == 'table' and meta.status == 'SUCCESS') then
-    redis.call('SETEX', key, ARGV[1], ARGV[place + 1])
-    redis.call('PUBLISH', key, ARGV[place + 1])
+  if known then
+    local old_weight, new_weight = weight(known), weight(new)
+    stands = old_weight > new_weight or (old_weight == new_weight and old_weight == FINAL)
+  end
+  if not stands then
+    redis.call('SETEX', key, ARGV[1], new)
+    redis.call('PUBLISH', key, new)
   end
 end
-"""
-"""As Celery has it, a success stays as it is."""
+""" % ", ".join(f"{code}=true" for code in sorted(UNRECORDED))  # noqa: UP031 - braces are Lua's here
+"""From weak to strong: what Celery says in place of a verdict; a refusal that the ledger has not; WAITING; what the
+ledger has decided. A stronger result replaces a weaker one, and an equal one too, but for a decision, which stays. An
+answer to many commands weighs as much as its parts on average: none of them goes back in the ledger."""
+
+_PATIENCE: Final = {"max_retries": 3}
+"""How often a result is tried to be stored. While its worker tries, messages wait for it."""
 
 
 def store(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
-    """Store the results of tasks that succeeded, unless the sender wants none.
-
-    Of two with one task id the first is kept. Raises Unavailable when the backend stays away for all the attempts that
-    Celery makes.
-    """
-    backend, now = app.backend, app.now().isoformat()
-    metas: dict[Any, Any] = {}
-    for pooled, answer in answers:
-        key = backend.get_key_for_task(pooled.task_id)
-        if key not in metas and not pooled.ignored:
-            metas[key] = backend.encode(_meta(pooled, answer, now))
-    if not metas:
-        return
-    try:
-        backend.ensure(_run, (backend, list(metas), [backend.expires, *metas.values()]))
-    except (RedisError, OSError) as error:
-        raise Unavailable(f"results cannot be stored: {error}") from error
+    """Store the answers to messages, unless the sender wants none. Raises Unavailable where that cannot be done now."""
+    now = app.now().isoformat()
+    write(app.backend, [_meta(pooled, answer, now) for pooled, answer in answers if not pooled.ignored])
 
 
 def success(task_id: str, result: Any, now: str, **more: Any) -> dict[str, Any]:
@@ -59,10 +81,63 @@ def success(task_id: str, result: Any, now: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def write(backend: Any, metas: Sequence[Mapping[str, Any]]) -> None:
+    """Store results in Celery's format, in their order, where nothing stronger stands. Raises Unavailable."""
+    if not metas:
+        return
+    keys = [backend.get_key_for_task(meta["task_id"]) for meta in metas]
+    arguments = [backend.expires, *(backend.encode(meta) for meta in metas)]
+    try:
+        backend.ensure(_run, (backend, keys, arguments), **_PATIENCE)
+    except (RedisError, OSError) as error:
+        raise Unavailable(f"results cannot be stored: {error}") from error
+
+
+class _Weighing(RedisBackend):
+    def _store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **_options: Any
+    ) -> Any:
+        """Store what Celery stores one by one. What is decided stays so: where it cannot be told, it is logged."""
+        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        try:
+            write(self, [{**meta, "task_id": task_id}])
+        except Unavailable as error:
+            _log.error("verdict.untold", task_ids=[task_id], error=str(error))
+        return result
+
+    def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, **options: Any) -> None:
+        """Store that a task was ended. `control revoke` ends none yet: the worker that drops the message tells."""
+        if request is not None:
+            super().mark_as_revoked(task_id, reason, request=request, **options)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **options: Any) -> None:
+        """Count a part of a chord. A chord that is none is no failure of the command, which is decided."""
+        try:
+            super().on_chord_part_return(request, state, result, **options)
+        except Exception:
+            _log.exception("follow_up.failed", task_id=request.id, what="chord")
+
+
+class RedisResults(_Weighing):
+    """Celery's backend for `redis://` and `rediss://`, but what it stores goes through the script as well."""
+
+
+class SentinelResults(_Weighing, SentinelBackend):
+    """The same behind Sentinel."""
+
+
+BACKENDS: Final = {
+    scheme: f"{kind.__module__}:{kind.__qualname__}"
+    for scheme, kind in (("redis", RedisResults), ("rediss", RedisResults), ("sentinel", SentinelResults))
+}
+"""By scheme of the URL, named as Celery's loader wants them."""
+
+
 def _run(backend: Any, keys: Sequence[Any], arguments: Sequence[Any]) -> None:
     backend.client.register_script(_STORE)(keys=keys, args=arguments)
 
 
 def _meta(pooled: PooledRequest, answer: Any, now: str) -> Mapping[str, Any]:
-    parent = pooled.context.get("parent_id")
-    return success(pooled.task_id, answer, now, **({"parent_id": parent} if parent else {}))
+    asked = (("group_id", pooled.context.get("group")), ("parent_id", pooled.context.get("parent_id")))
+    of_canvas = {name: value for name, value in asked if value and isinstance(value, str)}
+    return success(pooled.task_id, answer, now, **of_canvas)

@@ -33,6 +33,9 @@ own five milliseconds, upkeep at work meanwhile would take that long from it eac
 _AWAY = (Unavailable, RedisError, BrokerError, OSError)
 """Errors that tell that PostgreSQL or the broker cannot be reached."""
 
+_LOOK_AGAIN_SECONDS: Final = 0.1
+"""Pause between two looks at a intake that is closed over PostgreSQL."""
+
 PRUNE_CHUNKS: Final = 10
 """Most chunks of the ledger that one round forgets."""
 
@@ -67,7 +70,13 @@ class UpkeepThread(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         while True:
+            if not self._app.intake.is_database_ready:
+                if self._stopping.wait(_LOOK_AGAIN_SECONDS):
+                    return
+                continue
             for duty in (self._sweep, self._archive, self._prune, self._seal, self._collect_unreadable):
+                if not self._app.intake.is_database_ready:
+                    break
                 try:
                     duty()
                 except Exception as error:

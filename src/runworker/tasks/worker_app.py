@@ -16,17 +16,22 @@ from runworker.config import Settings
 from runworker.engine import Engine
 from runworker.errors import ConfigurationError
 from runworker.servers import resolved
-from runworker.tasks.results import success
+from runworker.tasks import results
+from runworker.tasks.intake import Intake, Servers
 from runworker.transport import reliable, require_tested_kombu
+from runworker.transport.deadlines import broker_deadlines, result_attempts, result_deadlines
 from runworker.verdicts import Verdict
 
 
 class WorkerApp(Celery):
     """A Celery application that reads `RUNWORKER_` settings when it is first used, not when it is imported."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    events_cls = "runworker.tasks.events:CeleryEvents"
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
         self._engine: Engine | None = None
+        self.loader.override_backends = results.BACKENDS
         self.add_defaults(lambda: celery_settings(self.settings))
         # A forked pool process must not talk over its parent's connections.
         os.register_at_fork(after_in_child=self._forget_engine)
@@ -35,6 +40,11 @@ class WorkerApp(Celery):
     def settings(self) -> Settings:
         """The settings of this process; embedded servers fill in the URLs that are not given."""
         return resolved(Settings.load())
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Whether this process, the worker's main one, takes messages."""
+        return Intake(Servers(self).look)
 
     @property
     def engine(self) -> Engine:
@@ -45,11 +55,8 @@ class WorkerApp(Celery):
         return self._engine
 
     def _tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
-        backend = self.backend
-        for task_id, verdict in verdicts.items():
-            # Not `store_result`: to Celery a WAITING verdict is a success already, and a success stays as it is.
-            meta = success(task_id, verdict.as_dict(), self.now().isoformat())
-            backend.set(backend.get_key_for_task(task_id), backend.encode(meta), max_retries=1)
+        now = self.now().isoformat()
+        results.write(self.backend, [results.success(id_, each.as_dict(), now) for id_, each in verdicts.items()])
 
     def _forget_engine(self) -> None:
         self._engine = None
@@ -106,18 +113,19 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     broker = settings.broker_url.get_secret_value() if settings.broker_url else None
     backend = settings.result_backend_url.get_secret_value() if settings.result_backend_url else broker
     both = {"visibility_timeout": settings.visibility_timeout_seconds, "master_name": settings.sentinel_master}
-    connection = {"socket_keepalive": True, "health_check_interval": 10}
+    patience = settings.broker_timeout_seconds
     return {
         "broker_url": reliable(broker) if broker and settings.reliable_transport else broker,
         "result_backend": backend,
         "broker_transport_options": {
             **both,
-            **connection,
+            **broker_deadlines(patience),
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
             "unacked_mutex_expire": 5,  # seconds that a worker which dies while it looks keeps others from looking
         },
-        "result_backend_transport_options": both,
+        "result_backend_transport_options": both | result_attempts(patience),
+        **result_deadlines(patience),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
@@ -130,6 +138,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_default_queue": settings.queue,
         "task_queues": [Queue(settings.queue)],
         "task_acks_late": True,
+        "task_acks_on_timeout": False,
         "task_reject_on_worker_lost": True,
         "task_send_sent_event": True,
         "worker_send_task_events": True,

@@ -1,7 +1,7 @@
 """Unacked messages: acknowledged together, put back together, in the hash and sorted set that stock kombu keeps."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -10,10 +10,10 @@ import structlog
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from runworker.transport.envelopes import UNREADABLE, entry_item, entry_parts, redelivered
-from runworker.transport.scripts import PUT_BACK
+from runworker.transport.scripts import BEGIN, OVERDUE, PUT_BACK
 
 _log = structlog.get_logger(__name__)
 
@@ -25,6 +25,9 @@ _BYTES_OF_A_MESSAGE: Final = 640
 
 Twice the body of a single command. A message with many is worth as many, and waits for a worker that is free.
 """
+
+_NOTED_SECONDS: Final = 3600
+"""Seconds after which a note of what was begun is forgotten. No command takes as long, and no lost one stays so."""
 
 _KEPT_BACK_SECONDS: Final = 1.0
 """An acknowledgement does not wait longer than this for the loop's next tick: the loop may be busy, or have ended."""
@@ -40,6 +43,7 @@ class QoS(stock.QoS):
         super().__init__(*args, **options)
         self._lock = threading.Lock()  # the threads of a pool acknowledge too
         self._acknowledged: list[str] = []
+        self._deaths: dict[str, int] = {}
         self._flushed_at = monotonic()
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -63,8 +67,27 @@ class QoS(stock.QoS):
         else:
             self.ack(delivery_tag)
 
+    def count_deaths(self, delivery_tag: str, deaths: int) -> None:
+        """Have a message tell, should it go back, how many processes have ended while they did it alone."""
+        self._deaths[delivery_tag] = deaths
+
+    def begin_alone(self, delivery_tag: str) -> None:
+        """Note in the broker that this process does this message now, and nothing else. Raises RedisError.
+
+        Should it end the process, others know which one did. What is done already is acknowledged before.
+        """
+        self.flush()
+        note = self.channel.note_of(self.channel.holder)
+        self.channel.server.eval(BEGIN, 1, note, delivery_tag, _NOTED_SECONDS)
+
+    def end_alone(self) -> None:
+        """Take the note back: the process has outlived the message, which may stay unacked while others are at work."""
+        with suppress(RedisError):
+            self.channel.server.delete(self.channel.note_of(self.channel.holder))
+
     def forget(self, delivery_tag: str) -> None:
         """Have the broker forget a message, now or at the next tick."""
+        self._deaths.pop(delivery_tag, None)
         transport = self.channel.connection
         if transport is None:
             return  # closed; its unacked messages went back then
@@ -99,45 +122,66 @@ class QoS(stock.QoS):
         self.put_back(reversed(self._delivered))
         self._delivered.clear()
 
-    def restore_visible(self, *args: Any, **options: Any) -> None:
-        """Put back the messages, of any worker, that have been unacked for too long."""
+    def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 10) -> None:
+        """Put back the messages, of any worker, that have been unacked for too long, at every `interval`th call.
+
+        Unlike kombu's, by the server's clock and without a lock: two workers that try put a message back once.
+        """
         self.flush()
-        super().restore_visible(*args, **options)
+        self._vrestore_count += 1
+        if (self._vrestore_count - 1) % (interval or 1):
+            return
+        try:
+            found = self.channel.server.eval(OVERDUE, 1, self.channel.unacked[1], self.visibility_timeout)
+            overdue = dict(zip(found[::2], found[1::2], strict=True))
+            self.put_back(overdue, lost=[tag for tag, time in overdue.items() if float(time) == 0])
+        except ResponseError as error:  # a server that refuses this refuses a fetch too, which has the worker pause
+            _log.debug("transport.restoring_postponed", error=str(error))
 
     def restore_by_tag(self, tag: str | bytes, client: object = None, leftmost: bool = False) -> None:
         """Put one message back."""
         self.put_back([tag], leftmost=leftmost)
 
-    def put_back(self, tags: Iterable[str | bytes], *, leftmost: bool = False) -> None:
+    def put_back(
+        self, tags: Iterable[str | bytes], *, leftmost: bool = False, lost: Sequence[str | bytes] = ()
+    ) -> None:
         """Put messages back into their queues, each unless another process has put it back or acknowledged it.
 
-        leftmost: behind all others, not before them.
+        leftmost: behind all others, not before them. lost: those that were lost with the process that had them.
         """
         wanted = list(tags)
         if not wanted or self.channel.connection is None:
             return  # a closed channel has put everything back already
         side = "LPUSH" if leftmost else "RPUSH"
         server, unacked = self.channel.server, self.channel.unacked
+        begun = self._begun(lost)
         with server.pipeline(transaction=False) as pipe:
             for tag, entry in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
-                lists = self._destinations(entry) if entry is not None else {}
+                marks = self._deaths.pop(bytes_to_str(tag), None), begun.get(tag)
+                lists = self._destinations(entry, *marks) if entry is not None else {}
                 if lists is None:
                     _log.warning("transport.entry_unreadable", tag=bytes_to_str(tag), entry=entry[:200])
                     continue  # left alone: no Celery worker writes such an entry
                 pipe.eval(PUT_BACK, 2 + len(lists), *unacked, *lists, tag, side, *lists.values())
             pipe.execute()
 
+    def _begun(self, lost: Sequence[str | bytes]) -> dict[str | bytes, bool]:
+        """Of messages that were lost with their processes, whether each was all that its process did at the end."""
+        holders = [bytes_to_str(tag).rpartition(".")[0].rpartition(".")[0] for tag in lost]
+        notes = self.channel.server.mget([self.channel.note_of(holder) for holder in holders]) if holders else []
+        return {tag: bytes_to_str(tag) == bytes_to_str(note) for tag, note in zip(lost, notes, strict=True)}
+
     def _unacked_bytes(self) -> int:
         if not self.prefetch_count:
             return 0  # no limit at all
         return sum(len(message.body) for tag, message in self._delivered.items() if tag not in self._dirty)
 
-    def _destinations(self, entry: bytes) -> dict[str, bytes] | None:
+    def _destinations(self, entry: bytes, deaths: int | None, begun: bool | None) -> dict[str, bytes] | None:
         """The lists that an unacked entry goes back to, by key, with the item to push. None for an unreadable entry."""
         channel = self.channel
         try:
             message, exchange, routing_key = entry_parts(entry)
-            item = redelivered(message)
+            item = redelivered(message, deaths, begun)
             return {channel.list_of(queue, message): item for queue in channel._lookup(exchange, routing_key)}
         except RedisError:
             raise

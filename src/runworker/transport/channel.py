@@ -14,6 +14,8 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from runworker.transport.acknowledging import QoS
+from runworker.transport.binding import BindingChannel
+from runworker.transport.deadlines import KEEPALIVE
 from runworker.transport.envelopes import UNREADABLE, address_of, opened
 from runworker.transport.fetching import AT_ONCE, FetchRequest, Item, Source
 from runworker.transport.leases import Lease
@@ -24,7 +26,7 @@ from runworker.transport.versions import require_fitting_server
 _DIGEST = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
 
 
-class Channel(stock.Channel):
+class Channel(BindingChannel):
     """kombu's channel, but each message is in its list or in `unacked` at every moment.
 
     Where stock kombu sends BRPOP, this channel sends a script that takes up to a prefetch's worth of messages and
@@ -34,6 +36,7 @@ class Channel(stock.Channel):
     """
 
     QoS = QoS
+    socket_keepalive_options: Any = KEEPALIVE
     _in_poll: Any = None
     _brpop_sent_at: Any = None
 
@@ -59,6 +62,15 @@ class Channel(stock.Channel):
     def unacked(self) -> tuple[str, str]:
         """Keys of the hash and of the sorted set of unacked messages, as the server knows them."""
         return self.prefixed(self.unacked_key), self.prefixed(self.unacked_index_key)
+
+    @property
+    def holder(self) -> str:
+        """Of the lease under which messages are fetched; empty where there is none."""
+        return self._lease.holder if self._lease else ""
+
+    def note_of(self, holder: str) -> str:
+        """Key of the note that tells which message a holder does alone."""
+        return self.prefixed(f"{self.unacked_key}_begun.{holder}")
 
     def prefixed(self, key: str) -> str:
         """A key as the server knows it."""
@@ -212,7 +224,7 @@ class Channel(stock.Channel):
             for step in self.priority_steps
             for queue in queues
         ]
-        return FetchRequest(self.unacked, sources, wanted, self._lease.holder if self._lease else "")
+        return FetchRequest(self.unacked, sources, wanted, self.holder)
 
     def _opened(self, item: Item) -> dict[str, Any] | None:
         """The message in an item. An item that is none is moved to the unreadable list."""

@@ -9,6 +9,9 @@ from kombu.utils.json import loads
 UNREADABLE: Final = ".unreadable"
 """Suffix of a queue's name that names the queue's unreadable list."""
 
+DEATHS: Final = "runworker_deaths"
+"""Header of a message that was lost with a process: how many processes have ended while they did it alone."""
+
 _LEVELS: Final = 8
 """Levels that an envelope may nest. Celery's own go to three; at some hundred Python's recursion ends."""
 
@@ -64,10 +67,22 @@ def entry_item(entry: bytes) -> tuple[bytes, str]:
     return item, json.loads(queue[:-1])
 
 
-def redelivered(message: Any) -> bytes:
-    """A message that goes back to its queue, marked as stock kombu marks it, whatever else it holds."""
+def deaths_of(headers: Mapping[str, Any]) -> int | None:
+    """How many processes have ended while they did this message alone. None: it was lost with no process yet."""
+    deaths = headers.get(DEATHS)
+    return deaths if isinstance(deaths, int) and not isinstance(deaths, bool) else None
+
+
+def redelivered(message: Any, deaths: int | None, begun: bool | None) -> bytes:
+    """A message that goes back to its queue, marked as stock kombu marks it, whatever else it holds.
+
+    deaths: counted by this process; None where it has not counted. begun: of a message that was lost with a process,
+    whether that did it, and nothing else.
+    """
     if isinstance(message, dict):
-        properties = message.get("properties")
+        properties, headers = message.get("properties"), message.get("headers")
+        if isinstance(headers, dict) and (deaths is not None or begun is not None):
+            headers[DEATHS] = (deaths_of(headers) or 0) + bool(begun) if deaths is None else deaths
         for part in (message.get("headers"), properties.get("delivery_info") if isinstance(properties, dict) else None):
             if isinstance(part, dict):
                 part["redelivered"] = True

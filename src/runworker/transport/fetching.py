@@ -1,7 +1,6 @@
 """One request to the broker for messages: its keys and arguments, and the items of its answer."""
 
 from collections.abc import Iterator, Sequence
-from time import time
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -46,7 +45,7 @@ class FetchRequest:
         self._begin = f"{holder}.{uuid4().hex}."
         keys = [*unacked, *(source.key for source in sources)]
         addresses = [source.address for source in sources]
-        limits = [min(wanted, AT_ONCE), BYTES_AT_ONCE, time()]
+        limits = [min(wanted, AT_ONCE), BYTES_AT_ONCE]
         self.arguments: list[Any] = [len(keys), *keys, *limits, self._begin, *addresses]
 
     def by_text(self) -> tuple[Any, ...]:

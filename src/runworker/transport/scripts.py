@@ -1,21 +1,26 @@
 """Scripts that the broker runs in one step: no other command comes between the parts of a script.
 
 All of them write before they remove: a command that the server refuses half-way (a key of another kind, say) makes a
-message come twice and not go away. `allow-oom`: fetching empties a full server, and needs a few bytes first.
+message come twice and not go away. `allow-oom`: fetching empties a full server, and needs a few bytes first. The time
+is the server's: a worker's own clock may be a day off.
 """
 
 from typing import Final
 
+ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
+
 TAKE: Final = """#!lua flags=allow-oom
 -- Takes messages off lists, most urgent list first, and enters each as unacked.
 -- KEYS: hash and sorted set of unacked messages, then the lists.
--- ARGV: number of messages, number of bytes, the time, the beginning of their tags, then for each list its address as
--- the rest of a JSON array, or nothing where messages are not acknowledged.
+-- ARGV: number of messages, number of bytes, the beginning of their tags, then for each list its address as the rest
+-- of a JSON array, or nothing where messages are not acknowledged.
 -- Returns the number of messages left in the lists, then for each list the messages taken.
-local wanted, bytes, time, tag = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local wanted, bytes, tag = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local clock = redis.call('TIME')
+local time = clock[1] + clock[2] / 1000000
 local reply, number = {0}, 0
 for place = 3, #KEYS do
-    local list, address = KEYS[place], ARGV[place + 2]
+    local list, address = KEYS[place], ARGV[place + 1]
     local taken, entries, times = {}, {}, {}
     while number < wanted and bytes > 0 do
         local item = redis.call('LINDEX', list, -1 - #taken)
@@ -43,6 +48,19 @@ end
 return reply
 """
 
+OVERDUE: Final = """#!lua flags=allow-oom
+-- Finds the messages that have been unacked for too long, the youngest first.
+-- KEYS: sorted set of unacked messages. ARGV: seconds.
+-- Returns their tags, each followed by its time, which is 0 where a lease has lapsed.
+return redis.call('ZRANGE', KEYS[1], redis.call('TIME')[1] - ARGV[1], 0, 'BYSCORE', 'REV', 'WITHSCORES')
+"""
+
+BEGIN: Final = """#!lua flags=allow-oom
+-- Notes which message a holder begins to do alone.
+-- KEYS: the holder's note. ARGV: the message's tag, seconds that the note is kept at most.
+redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
+"""
+
 PUT_BACK: Final = """#!lua flags=allow-oom
 -- Puts an unacked message into lists, unless another process has put it back or acknowledged it.
 -- KEYS: hash and sorted set of unacked messages, then the lists. ARGV: its tag, LPUSH or RPUSH, an item a list.
@@ -51,6 +69,11 @@ if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
     redis.call('HDEL', KEYS[1], ARGV[1])
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
+"""
+
+BIND: Final = """#!lua flags=allow-oom
+-- Enters a queue in the tables of an exchange. KEYS: the tables. ARGV: the entry.
+for _, table in ipairs(KEYS) do redis.call('SADD', table, ARGV[1]) end
 """
 
 PROLONG: Final = """#!lua flags=allow-oom

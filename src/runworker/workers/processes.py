@@ -89,14 +89,21 @@ class WorkerProcesses:
 
     settings: with URLs, for instance those of `provisioning.ready_servers`. name: what its workers are called, followed
     by a number; two sets on one broker need two names. log: a file that takes what the workers write; without it that
-    goes to this process's stderr. options: Celery's, for each. Workers must be started from the main thread.
+    goes to this process's stderr. options: Celery's, for each. variables: of the environment, besides the settings.
+    Workers must be started from the main thread.
     """
 
     def __init__(
-        self, settings: Settings, *, name: str = "worker", log: Path | None = None, options: Sequence[str] = SOLO
+        self,
+        settings: Settings,
+        *,
+        name: str = "worker",
+        log: Path | None = None,
+        options: Sequence[str] = SOLO,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._name = name
-        self._environment: Mapping[str, str] = environment_of(settings)
+        self._environment: Mapping[str, str] = environment_of(settings) | dict(variables or {})
         self._log = log
         self._options = tuple(options)
         self._running: list[WorkerProcess] = []
@@ -112,13 +119,25 @@ class WorkerProcesses:
 
         Raises ServerError when one ends before, or is not ready 60 seconds after the one before it was.
         """
+        for worker in [self.launch() for _ in range(count)]:
+            self._await_ready(worker)
+
+    def launch(self) -> WorkerProcess:
+        """Start one more worker and do not wait for it: where its servers are away, it waits for them itself."""
         if threading.current_thread() is not threading.main_thread():
             raise ServerError(
                 "workers must be started from the main thread: the kernel ends them together with the thread that "
                 "started them."
             )
-        for worker in [self._launch() for _ in range(count)]:
-            self._await_ready(worker)
+        return self._launch()
+
+    def take_ended(self) -> list[WorkerProcess]:
+        """Let go of the workers that have ended, however they did, and return them."""
+        ended = [worker for worker in self._running if worker.exit_code is not None]
+        for worker in ended:
+            self._running.remove(worker)
+            worker.close()
+        return ended
 
     def wait(self, seconds: float | None = None) -> WorkerProcess | None:
         """Wait until a running worker ends by itself and return it; None when so many seconds passed first."""

@@ -43,6 +43,23 @@ SELECT prune_commands('23 hours 59 minutes', 10);
 -- refused: guard_commands_kept (nobody says how long)
 SELECT prune_commands(NULL, 10);
 
+-- refused: guard_commands_payload (too large)
+INSERT INTO commands (idempotency_key, command, payload)
+VALUES (gen_random_uuid(), 'hold_run', jsonb_build_object('reason', repeat('x', 1048576)));
+
+-- refused: guard_commands_payload (nested too deep)
+INSERT INTO commands (idempotency_key, command, payload)
+VALUES (gen_random_uuid(), 'hold_run', (repeat('[', 66) || repeat(']', 66))::jsonb);
+
+-- refused: guard_commands_payload (of one that is there)
+UPDATE commands SET payload = (repeat('[', 66) || repeat(']', 66))::jsonb WHERE status = 'QUEUED';
+
+-- refused: guard_commands_reused (another payload)
+SELECT enqueue_command('hold_run', '{"reason": "another"}', idempotency_key) FROM commands WHERE status = 'QUEUED';
+
+-- refused: guard_commands_reused (another command)
+SELECT enqueue_command('start_run', payload, idempotency_key) FROM commands WHERE status = 'APPLIED';
+
 -- refused: guard_commands_truncate
 TRUNCATE commands;
 
@@ -54,6 +71,24 @@ UPDATE dead_letters SET raw_body = 'improved';
 
 -- refused: guard_dead_letters_kept (first seen)
 UPDATE dead_letters SET first_seen_at = now() - interval '1 day', times = times + 1;
+
+-- refused: guard_dead_letters_truncate
+TRUNCATE dead_letters;
+
+-- refused: ck_dead_letters_discarded (nobody says why)
+UPDATE dead_letters SET discarded_at = now(), discarded_by = md5('admin')::uuid;
+
+-- refused: ck_dead_letters_discarded (nobody says who)
+UPDATE dead_letters SET discarded_at = now(), discard_reason = 'the sender is mended';
+
+-- refused: ck_dead_letters_discarded (a reason and no discard)
+UPDATE dead_letters SET discard_reason = 'the sender is mended';
+
+-- refused: ck_dead_letters_reasons (ten blanks)
+UPDATE dead_letters SET discarded_at = now(), discarded_by = md5('admin')::uuid, discard_reason = repeat(' ', 10);
+
+-- refused: ck_dead_letters_reasons (too long)
+UPDATE dead_letters SET replayed_at = now(), replay_reason = repeat('x', 501);
 
 -- refused: guard_audit_events_append_only (UPDATE)
 UPDATE audit_events SET actor = md5('admin')::uuid;

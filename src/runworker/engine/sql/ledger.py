@@ -1,18 +1,33 @@
 """The ledger: known keys, the ids that commands wait for, and verdicts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, DateTime, LargeBinary, Text, Uuid, func, insert, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    DateTime,
+    LargeBinary,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from runworker.commands import Command
 from runworker.engine.sql.arrays import RowParameters, Uuids, any_of, array
+from runworker.engine.sql.ledger_rows import MOST_BYTES, ROWS, LedgerRow, rows_of
 from runworker.models import CommandRecord
-from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
 _commands = CommandRecord.__table__.c
@@ -21,33 +36,30 @@ _commands = CommandRecord.__table__.c
 _IS_WAITING = text("status = 'WAITING'")
 _IS_QUEUED = text("status = 'QUEUED'")
 
-_ROWS = select(
-    _commands.idempotency_key,
-    _commands.command,
-    _commands.payload,
-    _commands.payload_sha256,
-    _commands.status,
-    _commands.run_id,
-    _commands.waiting_for,
-    _commands.verdict,
-    _commands.task_id,
-    _commands.received_at,
-    _commands.expires_at,
-)
-
-QUEUED = select(_commands.idempotency_key).where(_IS_QUEUED).order_by(_commands.received_at)
-"""Keys of commands that upstreams put into the ledger themselves, oldest first."""
-
-OVERDUE = select(_commands.idempotency_key).where(_commands.expires_at <= func.now()).order_by(_commands.expires_at)
-"""Keys of WAITING commands whose time is up, the longest overdue first."""
+_MOST_BYTES_TOGETHER: Final = 2 * MOST_BYTES
+"""Of the payloads that one batch reads of what upstreams queued."""
 
 _BLOCKED = select(_commands.idempotency_key).where(_IS_WAITING, _commands.blocked_on.op("&&")(array("changed_ids")))
+_FOUND = select(_commands.idempotency_key, func.octet_length(cast(_commands.payload, Text)))
+_NOT_PASSED_OVER = _commands.idempotency_key != func.all(array("passed_over"))
+
+QUEUED = _FOUND.where(_IS_QUEUED, _NOT_PASSED_OVER).order_by(_commands.received_at).with_for_update(skip_locked=True)
+"""Commands that upstreams put into the ledger themselves, oldest first; those of one transaction as they lie there, in
+the order of their INSERTs. What another batch works on is not among them."""
+
+OVERDUE = (
+    _FOUND.where(_commands.expires_at <= func.least(func.now(), bindparam("seen_until")), _NOT_PASSED_OVER)
+    .order_by(_commands.expires_at)
+    .with_for_update(skip_locked=True)
+)
+"""WAITING commands whose time is up, the longest overdue first. seen_until: when all that was sent had been seen."""
+
 BLOCKED = _BLOCKED.order_by(_commands.received_at, _commands.idempotency_key)
 """Keys of WAITING commands that a change of any id of `changed_ids` may let go on, in the order in which they came."""
 
-_PEEK = _ROWS.where(_commands.idempotency_key == any_of("keys"))
+_PEEK = ROWS.where(_commands.idempotency_key == any_of("keys"))
 _READ = (
-    _ROWS.where(_commands.idempotency_key.in_(select(func.unnest(array("keys"))).union(_BLOCKED)))
+    ROWS.where(_commands.idempotency_key.in_(select(func.unnest(array("keys"))).union(_BLOCKED)))
     .order_by(_commands.idempotency_key)
     .with_for_update()
 )
@@ -68,12 +80,13 @@ _UPDATE = (
         {
             name: _parameters.c[name]
             for name in (
-                "payload_sha256", "issued_by", "status", "run_id", "lot_id", "waiting_for", "blocked_on", "verdict",
-                "code", "decided_at", "expires_at",
+                "issued_by", "status", "run_id", "lot_id", "waiting_for", "blocked_on", "verdict", "code", "decided_at",
+                "expires_at",
             )
         }
-        # A row that an upstream put here has no task until a message for it comes.
-        | {"task_id": func.coalesce(_commands.task_id, _parameters.c["task_id"])}
+        # A row that an upstream put here has no task until a message for it comes. The first fingerprint stays: jsonb
+        # has its own spelling of numbers, and a repeat of 1e+16 is no other command than the 10000000000000000 here.
+        | {name: func.coalesce(_commands[name], _parameters.c[name]) for name in ("task_id", "payload_sha256")}
     )
 )  # fmt: skip
 _repeated = RowParameters(idempotency_key=Uuid(), times=_commands.deliveries.type)
@@ -82,23 +95,6 @@ _COUNT_DELIVERIES = (
     .where(_commands.idempotency_key == _repeated.c["idempotency_key"])
     .values(deliveries=_commands.deliveries + _repeated.c["times"])
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """A ledger row as read and locked."""
-
-    idempotency_key: UUID
-    command: str
-    payload: Any
-    payload_sha256: bytes | None
-    status: CommandStatus
-    run_id: UUID | None
-    waiting_for: dict[str, Any] | None
-    verdict: dict[str, Any] | None
-    task_id: str | None
-    received_at: datetime
-    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +110,26 @@ class LedgerWrite:
     expires_at: datetime | None
 
 
+def find(connection: Connection, found: Select[UUID, int], most: int, **given: Any) -> list[UUID]:
+    """Keys of the first `most` rows of QUEUED or OVERDUE; fewer where their payloads are large."""
+    keys: list[UUID] = []
+    total = 0
+    for key, size in connection.execute(found.limit(most), given):
+        total += size if size <= MOST_BYTES else 0  # a larger one is not read
+        if keys and total > _MOST_BYTES_TOGETHER:
+            break
+        keys.append(key)
+    return keys
+
+
 def peek(connection: Connection, keys: Collection[UUID]) -> list[LedgerRow]:
     """Rows of `keys`, not locked: the payload of a stored command stands, its state may change."""
-    return _rows(connection.execute(_PEEK, {"keys": Uuids(keys)})) if keys else []
+    return rows_of(connection.execute(_PEEK, {"keys": Uuids(keys)})) if keys else []
 
 
 def read(connection: Connection, keys: Collection[UUID], changed_ids: Collection[UUID]) -> list[LedgerRow]:
     """Rows of `keys`, and WAITING rows that a change of any id in `changed_ids` may let go on; locked, in key order."""
-    return _rows(connection.execute(_READ, {"keys": Uuids(keys), "changed_ids": Uuids(changed_ids)}))
+    return rows_of(connection.execute(_READ, {"keys": Uuids(keys), "changed_ids": Uuids(changed_ids)}))
 
 
 def write(connection: Connection, new: Collection[LedgerWrite], known: Collection[LedgerWrite], now: datetime) -> None:
@@ -136,10 +144,6 @@ def count_deliveries(connection: Connection, repeated: Mapping[UUID, int]) -> No
     """Count up the deliveries of known keys."""
     if repeated:
         connection.execute(_COUNT_DELIVERIES, _repeated.parameters(list(repeated.items())))
-
-
-def _rows(found: Iterable[Any]) -> list[LedgerRow]:
-    return [LedgerRow(row[0], row[1], row[2], row[3], CommandStatus(row[4]), *row[5:]) for row in found]
 
 
 def _row(write: LedgerWrite, now: datetime) -> tuple[Any, ...]:

@@ -1,0 +1,77 @@
+"""The options by which `runworker dead-letters` selects letters, and how their values are read."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from runworker.states import DeadLetterState
+
+HIGHEST_ID: Final = 2**63 - 1
+_SPAN: Final = re.compile(r"(\d{1,6})(s|min|h|d)")
+_UNITS: Final = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
+
+
+def _text(value: str) -> str:
+    """A text that PostgreSQL can compare: an argument may hold bytes that are no UTF-8."""
+    if not value.isprintable():
+        raise typer.BadParameter(f"expected printable characters, got {value!a:.80}")
+    return value
+
+
+def _reason(value: str) -> str:
+    said = _text(value).strip()
+    if not 10 <= len(said) <= 500:  # noqa: PLR2004 - as every reason of a command
+        raise typer.BadParameter(f"expected 10 to 500 characters, got {len(said)}")
+    return said
+
+
+def _time(value: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        expected = "expected a time as 2026-01-25, 2026-01-25T06:00 or 2026-01-25T06:00+01:00"
+        raise typer.BadParameter(f"{expected}, got {value!a:.80}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _span(value: str) -> timedelta:
+    match = _SPAN.fullmatch(value)
+    if match is None:
+        raise typer.BadParameter(f"expected a number with s, min, h or d, as 90min or 7d, got {value!a:.80}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+LetterId = Annotated[int, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="As `list` shows it.")]
+LetterIds = Annotated[
+    list[int] | None, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="As `list` shows them.")
+]
+_WHY: Final = typer.Option("--reason", metavar="TEXT", parser=_reason, help="Why, in 10 to 500 characters.")
+Reason = Annotated[str | None, _WHY]
+RequiredReason = Annotated[str, _WHY]
+Codes = Annotated[list[str] | None, typer.Option("--code", parser=_text, metavar="CODE", help="With this code.")]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", parser=_text, metavar="NAME", help="For this task, with or without runworker. before it."),
+]
+SenderName = Annotated[
+    str | None,
+    typer.Option(
+        "--sender", parser=_text, metavar="WHO", help="From this issued_by (or e-mail), source, origin or its host."
+    ),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", parser=_time, metavar="TIME", help="Seen last at or after this time, UTC unless it says."),
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", parser=_time, metavar="TIME", help="Seen last before this time.")
+]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option("--older-than", parser=_span, metavar="SPAN", help="Seen last before so long: 90min, 12h, 7d."),
+]
+States = Annotated[
+    list[DeadLetterState] | None, typer.Option("--state", case_sensitive=False, help="In this state. Repeat for more.")
+]

@@ -1,0 +1,90 @@
+"""The intake of a worker: closed while its database is not as it should be, and open again without a restart."""
+
+import re
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from tests.command_line import CommandLine
+from tests.crew import PREFORK, Crew, eventually
+
+from runworker import migrations, revisions
+from runworker.workers import WorkerProcess, environment_of
+
+pytestmark = pytest.mark.timeout(120)
+
+REVOKED = "REVOKE INSERT ON lots FROM runworker_worker"
+GRANTED = "GRANT INSERT ON lots TO runworker_worker"
+
+
+@pytest.fixture
+def command_line(crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    """Commands with the crew's own settings, as an operator on a worker's machine has them."""
+    monkeypatch.chdir(tmp_path)
+    variables = environment_of(crew.settings)
+    prefix = "RUNWORKER_"
+    return CommandLine(
+        tmp_path,
+        **{name.removeprefix(prefix).lower(): variables[name] for name in variables if name.startswith(prefix)},
+    )
+
+
+def says(command_line: CommandLine, worker: WorkerProcess, what: str) -> bool:
+    """Whether the health check of a worker says so."""
+    result = command_line.finished("health", "--worker", worker.name)
+    return what in result.stderr + result.stdout
+
+
+def test_health_tells_of_a_closed_intake_and_of_a_queue_that_is_not_consumed(
+    crew: Crew, command_line: CommandLine
+) -> None:
+    worker = crew.hire(PREFORK)
+    control, queue = crew.upstream.control, crew.settings.queue
+    assert says(command_line, worker, f"{worker.name} answered after")
+
+    crew.plant.sql(REVOKED)
+    eventually(partial(says, command_line, worker, "lacks rights: INSERT ON lots"), "unhealthy over a right")
+    waiting = crew.send("start_run")
+    control.cancel_consumer(queue, destination=[worker.name])
+    crew.plant.sql(GRANTED)
+    eventually(partial(says, command_line, worker, f"does not consume the queue {queue}"), "unhealthy over a queue")
+    assert crew.queued() == 1, "what an operator cancelled is not consumed when the intake opens"
+
+    control.add_consumer(queue, destination=[worker.name])
+    assert crew.verdict(waiting)["status"] == "APPLIED"
+    assert says(command_line, worker, f"{worker.name} answered after")
+
+
+def test_a_worker_with_a_closed_intake_ends_at_once(crew: Crew) -> None:
+    worker = crew.hire(PREFORK)
+    crew.plant.sql(REVOKED)
+    eventually(lambda: "intake.closed" in crew.written(), "the intake closed")
+    crew.send("start_run")
+
+    worker.send(signal.SIGTERM)
+
+    eventually(lambda: worker.exit_code is not None, "the end of the worker", seconds=8)
+    assert worker.exit_code == 0
+    assert (crew.queued(), crew.held()) == (1, 0)
+
+
+def test_a_worker_waits_for_the_migration_and_goes_on_beside_a_newer_release(crew: Crew) -> None:
+    before = revisions.known()[-2]
+    migrations.downgrade(crew.plant.url, before)
+    worker = crew.hire()
+    waiting = [crew.send("start_run") for _ in range(20)]
+    # At some revisions the login may not even read at which the database stands.
+    eventually(lambda: re.search("Run `runworker migrate`.*intake.closed", crew.written()), "the intake closed")
+    assert not crew.held()
+    assert not crew.plant.count("commands")
+
+    migrations.upgrade(crew.plant.url)
+
+    assert {crew.verdict(result)["status"] for result in waiting} == {"APPLIED"}
+    crew.plant.sql("UPDATE alembic_version SET version_num = '29991231_newer'")
+    beside = crew.hire(PREFORK)
+    assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
+    assert (worker.exit_code, beside.exit_code) == (None, None)
+    assert not crew.plant.count("dead_letters")
