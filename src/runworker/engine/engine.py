@@ -84,13 +84,13 @@ class Engine:
             self._apply_part(asked, sorted(apart))
         return asked.told()
 
-    def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> None:
+    def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> int:
         """Judge stored commands once more; with `expire`, those whose time is up become EXPIRED.
 
-        Waits for other batches at work on what they are about. Those that met something in their way are left as they
-        are, and so is one whose fault cannot even be kept. Raises Unavailable as `apply` does.
+        Waits for other batches at work on what they are about. Returns how many were judged: those that met something
+        in their way are left as they are, and so is one whose fault cannot even be kept. Raises Unavailable as `apply`.
         """
-        self._judge_stored(keys, expire=expire)
+        return len(set(keys) - self._judge_stored(keys, expire=expire))
 
     def judge_found(self, found: Select[UUID, int], most: int, leave: Collection[UUID], **given: Any) -> Judged:
         """Judge stored commands once more, in one transaction: the first `most` that a statement finds.
@@ -106,7 +106,7 @@ class Engine:
 
         keys = self._retried(read)
         left = self._judge_stored(keys, expire=True, share=True) if keys else set()
-        return Judged(len(keys) - len(left), left)
+        return Judged(len(set(keys) - left), left)
 
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
