@@ -8,10 +8,10 @@ from runworker.logs import configure_logging
 from runworker.tasks.commands import register
 from runworker.tasks.intake import TakeWhileOpen, Watch
 from runworker.tasks.upkeep_thread import UpkeepThread
-from runworker.tasks.worker_app import ServersKnown, WorkerApp
+from runworker.tasks.worker_app import PoolFits, ServersKnown, WorkerApp
 
 app = WorkerApp("runworker")
-app.steps["worker"].update({ServersKnown, Watch, UpkeepThread})
+app.steps["worker"].update({PoolFits, ServersKnown, Watch, UpkeepThread})
 app.steps["consumer"].add(TakeWhileOpen)
 
 
