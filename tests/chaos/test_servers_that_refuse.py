@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -148,6 +149,31 @@ def unable_to_save(redis: Redis) -> Iterator[None]:
     redis.config_set("save", "")
 
 
+@contextmanager
+def without_its_primary(redis: Redis) -> Iterator[None]:
+    redis.config_set("replica-serve-stale-data", "no")
+    redis.replicaof("127.0.0.1", "1")
+    yield
+    redis.replicaof("NO", "ONE")
+
+
+@contextmanager
+def busy_with_a_script(redis: Redis) -> Iterator[None]:
+    redis.config_set("busy-reply-threshold", "10")
+    with ThreadPoolExecutor(1) as beside:
+        script = beside.submit(redis.eval, "while true do end", 0)
+        yield
+        redis.script_kill()
+        assert isinstance(script.exception(), ResponseError)
+
+
+@contextmanager
+def sparing_with_rights(redis: Redis) -> Iterator[None]:
+    redis.execute_command("ACL", "SETUSER", "default", "-@scripting", "-set")
+    yield
+    redis.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
 def test_a_worker_outlives_a_broker_that_refuses(site: Site) -> None:
     crew = site.crew
     worker = crew.hire()
@@ -164,3 +190,26 @@ def test_a_worker_outlives_a_broker_that_refuses(site: Site) -> None:
         result = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
         assert crew.verdict(result)["status"] == "APPLIED"
         assert worker.exit_code is None
+
+
+def test_a_full_broker_is_worked_off(site: Site) -> None:
+    """Results cannot be stored. What is committed is acknowledged all the same, and nothing comes again and again."""
+    crew, plant = site.crew, site.plant
+    crew.hire()
+    started(crew)
+    crew.dismiss()
+    sent = [crew.send("start_run") for _ in range(300)]
+    before = len(crew.written())
+    crew.redis.config_set("maxmemory", "1")
+    with pytest.raises(ResponseError):
+        crew.redis.set("runworker:test", "1")
+    worker = crew.hire()
+    crew.wait_until_idle()
+    deliveries = "SELECT count(*), max(deliveries), min(status), max(status) FROM commands WHERE task_id = ANY(:ids)"
+    assert tuple(plant.sql(deliveries, ids=[each.id for each in sent])[0]) == (300, 1, "APPLIED", "APPLIED")
+    assert crew.stored_result(sent[0].id) is None
+    assert 1 <= crew.written()[before:].count("verdict.untold") <= 30
+
+    crew.redis.config_set("maxmemory", "0")
+    assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
+    assert worker.exit_code is None

@@ -78,12 +78,20 @@ def test_a_consumer_fetches_under_a_lease(open_channel: Open, redis: Redis) -> N
 
 def test_only_what_a_dead_holder_did_alone_counts_against_a_message(open_channel: Open, redis: Redis) -> None:
     redis.lpush(QUEUE, *(sound({"number": number}) for number in range(3)))
-    for begun, expected in ((1, [0, 1, 0]), (None, [0, 1, 0]), (1, [0, 2, 0]), (0, [1, 2, 0])):
+    for begun, ended, expected in (
+        (1, False, [0, 1, 0]),
+        (None, False, [0, 1, 0]),
+        (1, False, [0, 2, 0]),
+        (1, True, [0, 2, 0]),
+        (0, False, [1, 2, 0]),
+    ):
         channel = open_channel()
         found = sorted(consumed(channel, 3), key=lambda message: message.headers["number"])
         if begun is not None:
             channel.qos.begin_alone(found[0].delivery_tag)
             channel.qos.begin_alone(found[begun].delivery_tag)
+        if ended:
+            channel.qos.end_alone()
         redis.zadd(LEASES, {channel.holder: 0})  # as if it had died
         other = open_channel()
         kept = Lease(redis, INDEX, LEASES)  # whoever prolongs its lease sees that

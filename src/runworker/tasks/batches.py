@@ -25,11 +25,15 @@ _TICK_SECONDS: Final = 0.001
 
 
 class _Batch:
-    """Requests that are at work together. begun: whether a pool process has taken them."""
+    """Requests that are at work together.
+
+    begun: whether a pool process has taken them. is_noted: whether the broker knows that nothing else is at work.
+    """
 
     def __init__(self, requests: list[Request]) -> None:
         self.requests = requests
         self.begun = False
+        self.is_noted = False
 
     @property
     def is_suspect(self) -> bool:
@@ -41,9 +45,12 @@ def noting_what_begins(send: Callable[[Request], None]) -> Callable[[Request], N
     """`send` for a worker that is its own pool, and does one request at a time."""
 
     def noting(request: Request) -> None:
-        if request.deaths is not None:
-            request.note_begun()
+        if request.deaths is None:
+            send(request)
+            return
+        request.note_begun()
         send(request)
+        request.note_ended()
 
     return noting
 
@@ -152,6 +159,7 @@ class Batches:
         batch = _Batch(requests)
         if batch.is_suspect and not self._consumer.pool.uses_semaphore:
             requests[0].note_begun()
+            batch.is_noted = True
         self._working.add(batch)
         hard, soft = shortest(request.time_limits for request in requests)
         self._consumer.pool.apply_async(
@@ -215,6 +223,8 @@ class Batches:
 
     def _leave(self, batch: _Batch) -> None:
         self._working.discard(batch)
+        if batch.is_noted:
+            batch.requests[0].note_ended()
         if self._waiting or self._suspects:
             self._begin_soon(after_acknowledging=batch.is_suspect)
 

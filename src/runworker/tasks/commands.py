@@ -128,8 +128,11 @@ class BatchedTask(RunworkerTask):
 
     def decide(self, commands: Sequence[Command]) -> list[Verdict]:
         """The verdicts on the commands of a message. Of one that is not applied: what the ledger knows of each."""
+        if not commands:
+            return []
         if not self.request.get(DROPPED):
-            return self.app.engine.apply(commands, self.result_ids(self.request.id, commands)) if commands else []
+            result_ids = {} if self.request.ignore_result else self.result_ids(self.request.id, commands)
+            return self.app.engine.apply(commands, result_ids)
         known = self.app.engine.verdicts([command.idempotency_key for command in commands])
         return [
             stored.as_replay()

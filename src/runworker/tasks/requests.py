@@ -45,14 +45,8 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: it is to be applied, no callback, no chord, no receiver."""
-        return not (
-            any((self.embed or {}).values())
-            or self.context.get(DROPPED)
-            or signals.task_prerun.receivers
-            or signals.task_success.receivers
-            or signals.task_postrun.receivers
-        )
+        """Whether the command is all there is to do: it is to be applied, and no callback, chain or chord follows."""
+        return not (any((self.embed or {}).values()) or self.context.get(DROPPED))
 
 
 class Requeue(NamedTuple):
@@ -166,6 +160,11 @@ class Request(StockRequest):
         """
         if hasattr(self.message.channel.qos, "begin_alone"):
             self.message.channel.qos.begin_alone(self.message.delivery_tag)
+
+    def note_ended(self) -> None:
+        """Tell the broker that this process has outlived it."""
+        if hasattr(self.message.channel.qos, "end_alone"):
+            self.message.channel.qos.end_alone()
 
     @property
     def is_over(self) -> bool:

@@ -80,6 +80,11 @@ class QoS(stock.QoS):
         note = self.channel.note_of(self.channel.holder)
         self.channel.server.eval(BEGIN, 1, note, delivery_tag, _NOTED_SECONDS)
 
+    def end_alone(self) -> None:
+        """Take the note back: the process has outlived the message, which may stay unacked while others are at work."""
+        with suppress(RedisError):
+            self.channel.server.delete(self.channel.note_of(self.channel.holder))
+
     def forget(self, delivery_tag: str) -> None:
         """Have the broker forget a message, now or at the next tick."""
         self._deaths.pop(delivery_tag, None)

@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from runworker.transport.acknowledging import QoS
+from runworker.transport.binding import BindingChannel
 from runworker.transport.deadlines import KEEPALIVE
 from runworker.transport.envelopes import UNREADABLE, address_of, opened
 from runworker.transport.fetching import AT_ONCE, FetchRequest, Item, Source
@@ -25,7 +26,7 @@ from runworker.transport.versions import require_fitting_server
 _DIGEST = sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
 
 
-class Channel(stock.Channel):
+class Channel(BindingChannel):
     """kombu's channel, but each message is in its list or in `unacked` at every moment.
 
     Where stock kombu sends BRPOP, this channel sends a script that takes up to a prefetch's worth of messages and

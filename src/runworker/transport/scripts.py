@@ -7,6 +7,8 @@ is the server's: a worker's own clock may be a day off.
 
 from typing import Final
 
+ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
+
 TAKE: Final = """#!lua flags=allow-oom
 -- Takes messages off lists, most urgent list first, and enters each as unacked.
 -- KEYS: hash and sorted set of unacked messages, then the lists.
@@ -67,6 +69,11 @@ if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
     redis.call('HDEL', KEYS[1], ARGV[1])
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
+"""
+
+BIND: Final = """#!lua flags=allow-oom
+-- Enters a queue in the tables of an exchange. KEYS: the tables. ARGV: the entry.
+for _, table in ipairs(KEYS) do redis.call('SADD', table, ARGV[1]) end
 """
 
 PROLONG: Final = """#!lua flags=allow-oom

@@ -2,9 +2,11 @@
 
 import ssl
 import threading
+from contextlib import suppress
 from typing import Any
 
 from kombu.transport import redis as stock
+from redis.exceptions import ResponseError
 
 from runworker.transport.channel import Channel, SentinelChannel
 
@@ -40,6 +42,12 @@ class Poller(stock.MultiChannelPoller):
             if channel.active_queues:  # one is enough: the messages are those of all
                 channel.qos.restore_visible(interval=channel.unacked_restore_throttle)
                 return
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep temporary queues known. Where the server refuses that, kombu would write a traceback each second."""
+        for channel in self._channels:
+            with suppress(ResponseError):
+                channel.maybe_refresh_binding_expiry()
 
     def _register_BRPOP(self, channel: Channel) -> None:  # noqa: N802 - kombu's name
         channel.stop_waiting_if_long()
