@@ -11,6 +11,7 @@ from tests.command_line import CommandLine
 from tests.crew import PREFORK, Crew, eventually
 
 from runworker import migrations, revisions
+from runworker.errors import ServerError
 from runworker.workers import WorkerProcess, environment_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -88,3 +89,9 @@ def test_a_worker_waits_for_the_migration_and_goes_on_beside_a_newer_release(cre
     assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
     assert (worker.exit_code, beside.exit_code) == (None, None)
     assert not crew.plant.count("dead_letters")
+
+
+def test_a_pool_that_leaves_commands_undecided_is_refused(crew: Crew) -> None:
+    with pytest.raises(ServerError):
+        crew.hire(("--pool", "gevent"))
+    assert "does not work with --pool gevent" in crew.written()

@@ -84,6 +84,17 @@ def end_with_main_process(**_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel would have done
 
 
+class PoolFits(bootsteps.Step):
+    """Ends the start of a worker with gevent: it was seen to leave most commands undecided, and not to end."""
+
+    def __init__(self, worker: Any, **_options: Any) -> None:
+        if worker.pool_cls.__module__ == "celery.concurrency.gevent":
+            raise ConfigurationError(
+                "runworker does not work with --pool gevent, under which most commands stay undecided; use prefork, "
+                "threads, solo or eventlet"
+            )
+
+
 class ServersKnown(bootsteps.Step):
     """Ends the start of a worker that has not been told where to work, or been told twice.
 
