@@ -7,11 +7,12 @@ from celery.signals import setup_logging
 from runworker.logs import configure_logging
 from runworker.tasks.commands import register
 from runworker.tasks.intake import TakeWhileOpen, Watch
+from runworker.tasks.outbox_thread import OutboxThread
 from runworker.tasks.upkeep_thread import UpkeepThread
 from runworker.tasks.worker_app import ServersKnown, WorkerApp
 
 app = WorkerApp("runworker")
-app.steps["worker"].update({ServersKnown, Watch, UpkeepThread})
+app.steps["worker"].update({ServersKnown, Watch, OutboxThread, UpkeepThread})
 app.steps["consumer"].add(TakeWhileOpen)
 
 

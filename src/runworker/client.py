@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 from celery import states
@@ -19,10 +19,16 @@ from redis.exceptions import RedisError
 
 from runworker.codes import UNRECORDED, Code
 from runworker.commands import BULK_LIMIT, Command
-from runworker.errors import InvalidMessage, RunworkerError
+from runworker.errors import InvalidMessage, KeyReused, RunworkerError  # noqa: F401 - what enqueue raises is found here
+from runworker.lazy_names import lazy_names
 from runworker.sending import BatchMessage, ClientApp, Sender
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from runworker.enqueueing import enqueue, enqueue_async  # noqa: F401 - names of this module
+else:  # who queues nothing needs no database
+    __getattr__ = lazy_names(__name__, {name: f"runworker.enqueueing:{name}" for name in ("enqueue", "enqueue_async")})
 
 _ASK_THE_LEDGER_EVERY: Final = 5.0
 """Seconds of waiting after which the client asks for the stored verdict: a result may have expired or been lost."""

@@ -16,6 +16,7 @@
     ├── NotReady                a worker answers the health check and takes no messages (`runworker.cli`)
     ├── NoAnswer                no worker answered the health check (`runworker.cli`)
     ├── NotSent                 the broker did not take a client's message (`runworker.client`)
+    ├── KeyReused               a key that was to be queued is another command's (`runworker.client`)
     ├── CommandRejected         a verdict, where a client asked for an exception (`runworker.client`)
     └── NoVerdict               no verdict came in time (`runworker.client`)
         └── Revoked             an operator ended the message at work (`runworker.client`)
@@ -69,6 +70,10 @@ class NotYet(RunworkerError):
         self.message = message
         self.waiting_for = waiting_for
         self.blocked_on = blocked_on
+
+
+class KeyReused(RunworkerError):
+    """A command was to be queued under a key that the ledger has for another one."""
 
 
 class Unavailable(RunworkerError):

@@ -27,6 +27,7 @@ def test_python_example(example: str, crew: Crew) -> None:
         "broker_url": crew.broker_url,
         "manager": str(crew.plant.user(UserRole.MANAGER)),
         "flow_version_id": str(crew.plant.version(range(11))),
+        "owner_url": crew.plant.url,
     }
     crew.hire()
     given = "".join(f"{name} = {value!r}\n" for name, value in names.items())
@@ -36,11 +37,12 @@ def test_python_example(example: str, crew: Crew) -> None:
     )
 
     assert ran.returncode == 0, ran.stderr
-    assert crew.plant.count("production_runs", "status IN ('RUNNING', 'HOLD')") == 1
+    one_run = lambda: crew.plant.count("production_runs", "status IN ('RUNNING', 'HOLD')") == 1  # noqa: E731
+    eventually(one_run, "the example's run")
 
 
-def test_command_by_insert(crew: Crew) -> None:
-    [statement] = blocks((DOCS / "messages.md").read_text(), "sql")
+@pytest.mark.parametrize("statement", blocks((DOCS / "messages.md").read_text(), "sql"), ids=["function", "insert"])
+def test_command_by_sql(crew: Crew, statement: str) -> None:
     crew.hire()
     plant = crew.plant
     values = {"manager": str(plant.user(UserRole.MANAGER)), "flow_version_id": str(plant.version())}

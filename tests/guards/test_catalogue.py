@@ -97,7 +97,10 @@ _LOOKED_AGAIN = "another program took the same a moment ago; the engine looks ag
 _LOCKED_FIRST = "the row it needs is locked before it is written; nothing that a command says breaks it"
 _NOT_DONE = "commands neither delete, truncate nor rename, nor import versions"
 
+_OF_UPSTREAMS = "what upstreams queue; a message brings nothing so large, and its key is looked up first"
+
 OF_THE_SURROUNDINGS = {
+    _OF_UPSTREAMS: {"guard_commands_payload", "guard_commands_reused"},
     _ANOTHER_SCHEMA: {
         "ck_commands_decided", "ck_commands_status", "ck_commands_waiting", "ck_flow_versions_status", "ck_lots_status",
         "ck_lots_sku_type", "ck_lots_step_index_range", "ck_production_runs_status", "ck_production_runs_times",

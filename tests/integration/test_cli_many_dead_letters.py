@@ -224,6 +224,17 @@ def test_what_is_locked_or_not_taken_in_between_stays_as_it_was(
     assert "0 of 2 replayed, 2 left as they were" in away.stderr
 
 
+def test_a_login_that_may_not_mark_sends_nothing(
+    command_line: CommandLine, plant: Plant, queue: Redis, worker_database_url: str
+) -> None:
+    [letter] = keep(plant)
+    command_line.settings["database_url"] = worker_database_url
+    said = command_line.run("dead-letters", "replay", str(letter), *WHO)
+    assert (said.exit_code, said.stdout) == (1, "")
+    assert "set RUNWORKER_MIGRATION_URL to the tables' owner" in said.stderr
+    assert (sent(queue), plant.sql(MARKS)) == ([], [(0,)])
+
+
 def test_a_message_keeps_the_id_under_which_its_sender_reads_the_result(
     command_line: CommandLine, plant: Plant, queue: Redis
 ) -> None:

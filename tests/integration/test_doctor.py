@@ -5,13 +5,17 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from celery import Celery
 from redis import Redis
 from sqlalchemy import make_url
 from tests.command_line import CommandLine
+from tests.crew import eventually
 from tests.plant import Plant
 from tests.servers import Servers, conninfo, fresh_broker, fresh_database
 
@@ -252,7 +256,7 @@ def test_a_server_of_another_kind_than_it_has_to_be(patient: Patient, monkeypatc
     assert patient.worst("postgresql-locks").severity is NOTE
 
 
-def test_clocks_and_disks(patient: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_clocks_and_disks(patient: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("clock-postgresql", "clock-broker"):
         assert patient.worst(name).severity is Severity.OK
     now = time.time
@@ -297,6 +301,27 @@ def test_a_broker_that_evicts_is_full_or_a_replica(patient: Patient) -> None:
     assert (away.severity, "s3cret" in away.seen) == (ERROR, False)
 
 
+def test_a_broker_that_cannot_save(patient: Patient) -> None:
+    redis = patient.redis
+
+    def saved() -> Finding:
+        redis.bgsave()
+        eventually(lambda: not redis.info("persistence")["rdb_bgsave_in_progress"], "it has tried")
+        return patient.worst("broker-persistence")
+
+    in_the_way = Path(str(redis.config_get("dir")["dir"]), str(redis.config_get("dbfilename")["dbfilename"]))
+    if not in_the_way.parent.is_dir():
+        pytest.skip("the broker is another machine's")
+    in_the_way.mkdir()
+    try:
+        found = saved()
+    finally:
+        in_the_way.rmdir()
+    assert (found.severity, "rdb_last_bgsave_status" in found.seen) == (ERROR, True)
+    assert saved().severity is not ERROR
+    in_the_way.unlink()
+
+
 def test_what_lies_about_in_the_broker(patient: Patient) -> None:
     redis = patient.redis
     for name in ("broker-unacked", "broker-unreadable", "broker-shared", "workers-settings"):
@@ -336,7 +361,7 @@ def test_a_login_that_may_not_look_is_a_finding(patient: Patient) -> None:
     assert not [each for each in found if "The check failed" in each.seen]
 
 
-def test_a_worker_with_other_settings_is_told_of(patient: Patient, forked_workers: None, tmp_path: Any) -> None:
+def test_a_worker_with_other_settings_is_told_of(patient: Patient, forked_workers: None, tmp_path: Path) -> None:
     settings = patient.plant.settings(
         database_url=patient.worker_url, broker_url=patient.broker_url, visibility_timeout_seconds=30
     )
@@ -346,6 +371,36 @@ def test_a_worker_with_other_settings_is_told_of(patient: Patient, forked_worker
         fitting = patient.worst("workers-settings", visibility_timeout_seconds=30)
     assert (found.severity, "visibility_timeout = 30" in found.seen) == (WARNING, True)
     assert fitting.seen == "1 workers answered"
+
+
+def test_another_applications_worker_is_told_of(patient: Patient) -> None:
+    """One that answers the doctor as Celery's own workers do."""
+    conf = {
+        "broker_transport_options": {"visibility_timeout": 10},
+        "worker_consumer": "celery.worker.consumer:Consumer",
+    }
+    done = threading.Event()
+    with Celery("theirs", broker=patient.broker_url, set_as_current=False) as theirs, theirs.connection() as connection:
+        node = theirs.control.mailbox.Node("theirs@elsewhere", channel=connection.channel())
+        node.handlers["conf"] = lambda state, **_: conf
+        consumer = node.listen()
+
+        def answer() -> None:
+            while not done.is_set():
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=0.1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        impatient = patient.worst("workers-settings")
+        conf["broker_transport_options"]["visibility_timeout"] = 3600
+        patient_one = patient.worst("workers-settings")
+        done.set()
+        thread.join()
+        consumer.cancel()
+    patient.redis.flushdb()
+    assert (impatient.name, impatient.severity, patient_one.severity) == ("workers-others", WARNING, NOTE)
+    assert "theirs@elsewhere is no worker of runworker; its visibility timeout is 10 s, ours is 60 s" in impatient.seen
 
 
 def test_the_whole_of_it(

@@ -54,6 +54,19 @@ def test_a_mended_command_is_told_what_became_of_it(shared_crew: Crew, way: Mapp
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["batched", "traced"])
+def test_a_sender_who_wants_no_result_gets_no_late_one_either(shared_crew: Crew, way: Mapping[str, Any]) -> None:
+    run = shared_crew.verdict(shared_crew.send("start_run"))["run_id"]
+    fields = shared_crew.plant.fields("advance_step", run_id=run, to_step_index=STEPS[2])
+    key = fields["idempotency_key"]
+    shared_crew.upstream.send_task("runworker.advance_step", kwargs=fields, task_id=key, ignore_result=True, **way)
+    eventually(lambda: shared_crew.plant.count("commands", f"idempotency_key = '{key}'"), "the command, waiting")
+    shared_crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
+    shared_crew.applied(key)
+    shared_crew.wait_until_idle()
+    assert shared_crew.stored_result(key) is None
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["batched", "traced"])
 def test_what_is_decided_and_cannot_be_told_does_not_come_back(shared_crew: Crew, way: Mapping[str, Any]) -> None:
     fields = shared_crew.plant.fields("start_run")
     key = fields["idempotency_key"]

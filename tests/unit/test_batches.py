@@ -50,7 +50,14 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
     def conclude(_outcome: object) -> None:
         hub.call_soon(acknowledged.append, True)  # as Celery's requests do
 
-    request = SimpleNamespace(deaths=None, commands=1, revoked=lambda: False, pooled=lambda: None, conclude=conclude)
+    request = SimpleNamespace(
+        deaths=None,
+        time_limits=(None, None),
+        commands=1,
+        revoked=lambda: False,
+        pooled=lambda: None,
+        conclude=conclude,
+    )
     pool = SimpleNamespace(num_processes=1, uses_semaphore=False, apply_async=apply_async)
     intake = Intake(lambda: ([], []))
     intake.is_open = True

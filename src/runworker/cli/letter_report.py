@@ -60,7 +60,7 @@ class LetterReport:
             show_lines(lines, ("id", "task", "task_id"))
             for why in refusals.values():
                 tell(str(why))
-        tell(f"nothing was done. {self.sentence()}: so it would say")
+        tell(f"a dry run: nothing was done. It would ask: {self.sentence()}?")
 
     def add(self, marked: Marked) -> None:
         """Take note of a letter, and move the bar."""

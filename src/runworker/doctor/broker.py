@@ -170,7 +170,7 @@ def disk(access: Access) -> Iterator[Finding]:
     """There is room for the append-only file, as far as the disk is this machine's."""
     with access.broker() as client:
         folder = _config(client, "dir")
-        host = client.connection_pool.connection_kwargs.get("host", "127.0.0.1")
+        host = client.connection_pool.connection_kwargs.get("host")  # Sentinel's pool has none
     try:
         found = room("broker-disk", "the broker", folder or "") if host in LOOPBACK else None
     except OSError:  # another machine's, or not for this user to see

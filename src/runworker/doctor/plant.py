@@ -25,7 +25,7 @@ def waiting(access: Access) -> Iterator[Finding]:
         access,
         "SELECT count(*) AS many, extract(epoch FROM clock_timestamp() - min(received_at))::float AS oldest,"
         " extract(epoch FROM clock_timestamp() - min(expires_at))::float AS overdue"
-        " FROM commands WHERE status = 'WAITING'",
+        " FROM commands WHERE expires_at IS NOT NULL",  # as ck_commands_waiting has it, by index
     )
     seen = f"{row.many} commands wait for their turn" + (f", the first for {span(row.oldest)}" if row.many else "")
     if row.many and row.overdue > LATE_SECONDS:

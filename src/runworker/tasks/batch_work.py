@@ -18,7 +18,9 @@ from celery.exceptions import Reject
 from runworker.commands import Command
 from runworker.errors import Blocked, InvalidMessage, Unavailable
 from runworker.tasks import results
+from runworker.tasks.announcing import announced
 from runworker.tasks.requests import DROPPED, PooledRequest, Requeue, TaskResult, requeue_of
+from runworker.tasks.time_limits import Overdue, heed_soft_limits
 from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +33,15 @@ def apply_together(pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]
     decided, and would come back as long as the result backend takes nothing.
     """
     app = current_app._get_current_object()
+    heed_soft_limits()
+    try:
+        return _outcomes(app, pooled_requests)
+    except Overdue as error:
+        _log.warning("message.requeued", messages=len(pooled_requests), error=str(error))
+        return [Requeue(str(error))] * len(pooled_requests)
+
+
+def _outcomes(app: Any, pooled_requests: Sequence[PooledRequest]) -> list[TaskResult]:
     try:
         together = _applied(app, {place: pooled for place, pooled in enumerate(pooled_requests) if pooled.is_plain})
     except Unavailable as error:
@@ -65,13 +76,15 @@ def _applied(app: Any, pooled_requests: Mapping[int, PooledRequest]) -> dict[int
         return {}
     result_ids: dict[UUID, str] = {}
     for place in reversed(read):  # of two messages with one key, the first gets late verdicts
-        result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
+        if not pooled_requests[place].ignored:
+            result_ids |= tasks[place].result_ids(pooled_requests[place].task_id, read[place])
     everything = [command for commands in read.values() for command in commands]
-    verdicts, back = _verdicts(app, everything, result_ids)
-    told = iter(verdicts)
-    decided = {place: [next(told) for _ in commands] for place, commands in read.items()}
-    answers = {place: tasks[place].answer(given) for place, given in decided.items() if None not in given}
-    _tell(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
+    with announced(app, {place: pooled_requests[place] for place in read}) as answers:
+        verdicts, back = _verdicts(app, everything, result_ids)
+        told = iter(verdicts)
+        decided = {place: [next(told) for _ in commands] for place, commands in read.items()}
+        answers |= {place: tasks[place].answer(given) for place, given in decided.items() if None not in given}
+        _tell(app, [(pooled_requests[place], answer) for place, answer in answers.items()])
     took = time.monotonic() - began
     _log.info("batch.applied", messages=len(answers), commands=len(everything), seconds=round(took, 4))
     outcomes: dict[int, TaskResult] = {place: back for place in read if back is not None}

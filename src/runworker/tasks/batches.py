@@ -15,7 +15,8 @@ from celery.worker import state
 
 from runworker.tasks.batch_work import apply_together
 from runworker.tasks.intake import Intake
-from runworker.tasks.requests import Request, Requeue, TaskResult, is_lost_process
+from runworker.tasks.requests import Request, Requeue, TaskResult, is_lost_process, requeue_of
+from runworker.tasks.time_limits import limit_passed, shortest
 
 _log = structlog.get_logger(__name__)
 
@@ -160,12 +161,16 @@ class Batches:
             requests[0].note_begun()
             batch.is_noted = True
         self._working.add(batch)
+        hard, soft = shortest(request.time_limits for request in requests)
         self._consumer.pool.apply_async(
             apply_together,
             args=([request.pooled() for request in requests],),
             accept_callback=partial(self._accepted, batch),
             callback=partial(self._done, batch),
             error_callback=partial(self._failed, batch),
+            timeout_callback=partial(self._timed_out, batch),
+            timeout=hard,
+            soft_timeout=soft,
         )
 
     def _accepted(self, batch: _Batch, pid: int, at: float) -> None:
@@ -189,6 +194,11 @@ class Batches:
         else:
             self._intake.succeed()
 
+    def _timed_out(self, batch: _Batch, soft: bool, seconds: float) -> None:
+        """Of green threads, a batch that is over its limit ends with this alone."""
+        if not soft and batch in self._working:
+            self._failed(batch, limit_passed(seconds))
+
     def _failed(self, batch: _Batch, error: ExceptionInfo) -> None:
         """The pool process is gone: killed, out of memory, over its time limit. One message may have done that.
 
@@ -198,6 +208,9 @@ class Batches:
         if left:
             _log.warning("batch.lost", messages=len(left), error=str(error.exception))
         for request in left:
+            if requeue_of(error) and len(batch.requests) == 1:  # it alone is over its limit
+                request.on_failure(error)
+                continue
             state.active_requests.discard(request)
             request.count_death(alone=batch.begun and len(batch.requests) == 1 and is_lost_process(error))
             if self._consumer.quarantine.is_due(request.message):

@@ -16,6 +16,7 @@ from runworker.errors import InvalidMessage, Unavailable
 from runworker.states import CommandStatus
 from runworker.tasks.follow_ups import FollowUps
 from runworker.tasks.requests import DROPPED, Requeue
+from runworker.tasks.time_limits import Overdue, heed_soft_limits
 from runworker.tasks.worker_app import WorkerApp
 from runworker.verdicts import Verdict
 
@@ -46,9 +47,10 @@ class RunworkerTask(Task):
         return answer
 
     def _answered(self, args: Sequence[Any], fields: Mapping[str, Any]) -> Any:
+        heed_soft_limits()
         try:
             return self.work(args, fields)
-        except Unavailable as error:
+        except (Unavailable, Overdue) as error:
             raise self._put_back(error) from error
         except Exception as error:
             _log.exception("task.failed", task=self.name, task_id=self.request.id)
@@ -58,7 +60,7 @@ class RunworkerTask(Task):
         except Exception as error:  # of any kind: the message is not kept
             raise self._put_back(error) from error
 
-    def _put_back(self, error: Exception) -> Reject:
+    def _put_back(self, error: BaseException) -> Reject:
         _log.warning("message.requeued", task=self.name, task_id=self.request.id, error=str(error))
         return Reject(Requeue.after(error), requeue=True)
 
@@ -126,8 +128,11 @@ class BatchedTask(RunworkerTask):
 
     def decide(self, commands: Sequence[Command]) -> list[Verdict]:
         """The verdicts on the commands of a message. Of one that is not applied: what the ledger knows of each."""
+        if not commands:
+            return []
         if not self.request.get(DROPPED):
-            return self.app.engine.apply(commands, self.result_ids(self.request.id, commands)) if commands else []
+            result_ids = {} if self.request.ignore_result else self.result_ids(self.request.id, commands)
+            return self.app.engine.apply(commands, result_ids)
         known = self.app.engine.verdicts([command.idempotency_key for command in commands])
         return [
             stored.as_replay()

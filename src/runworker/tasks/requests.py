@@ -15,6 +15,7 @@ from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
 
 from runworker.errors import Blocked
+from runworker.tasks.time_limits import Limits, Overdue, is_time_limit, limit_passed
 from runworker.transport import DEATHS, deaths_of
 
 _log = structlog.get_logger(__name__)
@@ -44,31 +45,29 @@ class PooledRequest(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the command is all there is to do: it is to be applied, no callback, no chord, no receiver."""
-        return not (
-            any((self.embed or {}).values())
-            or self.context.get(DROPPED)
-            or signals.task_prerun.receivers
-            or signals.task_success.receivers
-            or signals.task_postrun.receivers
-        )
+        """Whether the command is all there is to do: it is to be applied, and no callback, chain or chord follows."""
+        return not (any((self.embed or {}).values()) or self.context.get(DROPPED))
 
 
 class Requeue(NamedTuple):
     """The outcome of a message that goes back to its queue, and why.
 
     servers_failed: whether PostgreSQL failed, and would fail other messages as well. pause_seconds: not before.
+    is_overdue: whether its process was ended over a time limit, and could not tell of it.
     """
 
     reason: str
     servers_failed: bool = False
     pause_seconds: float = 0.0
+    is_overdue: bool = False
 
     @classmethod
-    def after(cls, error: Exception) -> "Requeue":
+    def after(cls, error: BaseException) -> "Requeue":
         """For a message whose work this error ended."""
         if isinstance(error, Blocked):
             return cls(str(error), pause_seconds=error.pause_seconds)
+        if isinstance(error, Overdue):
+            return cls(str(error))
         return cls(str(error), servers_failed=True)
 
 
@@ -86,6 +85,8 @@ TaskResult = tuple[int, Any, float] | Requeue
 def requeue_of(failed: Any) -> Requeue | None:
     """How a message goes back whose task ended so; None where the task failed. failed: its ExceptionInfo."""
     error = _error_in(failed)
+    if is_time_limit(error):
+        return Requeue(f"over the time limit of {error.args[0]} s" if error.args else str(Overdue()), is_overdue=True)
     return error.reason if isinstance(error, Reject) and isinstance(error.reason, Requeue) else None
 
 
@@ -105,7 +106,6 @@ class Request(StockRequest):
         for name in _SHADOWING & self.request_dict.keys():
             del self.request_dict[name]
         self.request_dict[DROPPED] = None
-        self.time_limits = (None, None)  # no sender ends a process of the pool: PostgreSQL's timeouts bound the work
 
     @property
     def dropped(self) -> str | None:
@@ -132,6 +132,15 @@ class Request(StockRequest):
         """How many commands the message carries, for all that can be seen from outside."""
         many = self.kwargs.get("commands") if self.type == "runworker.apply" else None
         return max(len(many), 1) if isinstance(many, list) else 1
+
+    @property
+    def time_limits(self) -> Limits:
+        """The limits that the task has now: `control time_limit` changes them."""
+        return self.task.time_limit, self.task.soft_time_limit
+
+    @time_limits.setter
+    def time_limits(self, _of_message: Limits) -> None:
+        """No sender ends a process of the pool: PostgreSQL's timeouts bound the work."""
 
     @property
     def deaths(self) -> int | None:
@@ -161,15 +170,6 @@ class Request(StockRequest):
     def is_over(self) -> bool:
         """Whether its end has been announced already, by a revocation or a shutdown."""
         return bool(self._already_revoked or self._already_cancelled)
-
-    def on_timeout(self, soft: bool, timeout: float) -> None:
-        """Give the message back where the worker's own time limit ends its process: it is applied, or may yet be."""
-        if soft:
-            super().on_timeout(soft, timeout)
-            return
-        _log.warning("message.requeued", task=self.type, task_id=self.id, error=f"over the time limit of {timeout} s")
-        state.task_ready(self)
-        self.reject(requeue=True)
 
     def pooled(self) -> PooledRequest:
         """The request as it goes to the pool."""
@@ -203,10 +203,19 @@ class Request(StockRequest):
         outcome = requeue_of(exc_info)
         if outcome is None:
             return super().on_failure(exc_info, *args, **options)
+        if outcome.is_overdue:
+            _log.warning("message.requeued", task=self.type, task_id=self.id, error=outcome.reason)
         if outcome.servers_failed:
             self._app.intake.fail(outcome.reason)
         self.conclude(outcome)
         return None
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Give the message back whose process was ended over a limit. Celery would tell its sender of a failure."""
+        if soft:
+            super().on_timeout(soft, timeout)
+        elif not self.acknowledged:  # else given back at the end of its task, which billiard tells of as well
+            self.on_failure(limit_passed(timeout))
 
     def _put_back(self, outcome: Requeue) -> None:
         """Give the message back, after its pause: it is unacked until then, and lost with nobody."""

@@ -1,9 +1,10 @@
 """Dead letters out of the broker: items that the transport found to be no message."""
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from kombu.connection import Connection
+from sqlalchemy import text
 
 from runworker.codes import Code
 from runworker.engine import Engine
@@ -12,16 +13,32 @@ from runworker.transport import UNREADABLE
 
 _log = structlog.get_logger(__name__)
 
+_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key=int.from_bytes(b"runwread"))
+
+_MOST: Final = 500
+"""Items of one round at most: its transaction stays open meanwhile, and has nothing to do but hold the lock."""
+
 
 def collect_unreadable(engine: Engine, broker: Connection, queue: str) -> None:
-    """Move the items of a queue's unreadable list into dead_letters. Each is removed only when it is kept.
+    """Move some items of a queue's unreadable list into dead_letters. Each is removed only when it is kept.
 
-    Raises Unavailable, and the errors of redis and kombu.
+    Only one worker does so at a time, or an item that two have read would count as two. Raises Unavailable, and the
+    errors of SQLAlchemy, redis and kombu.
     """
-    channel: Any = broker.default_channel
-    client = channel.client
+    # Not its default channel, for which kombu would wait until the broker is back.
+    channel: Any = broker.channel()  # type: ignore[no-untyped-call] # kombu has no types
     unreadable = f"{channel.global_keyprefix}{queue}{UNREADABLE}"  # kombu adds the prefix to other commands
-    while (item := client.lindex(unreadable, -1)) is not None:
+    if not channel.client.llen(unreadable):
+        return
+    with engine.database.begin() as connection:
+        if connection.execute(_LOCK).scalar_one():
+            _collect(engine, channel.client, unreadable, queue)
+
+
+def _collect(engine: Engine, client: Any, unreadable: str, queue: str) -> None:
+    for _ in range(_MOST):
+        if (item := client.lindex(unreadable, -1)) is None:
+            return
         kept = engine.keep(
             NewDeadLetter(
                 raw_body=item,

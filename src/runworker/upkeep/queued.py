@@ -10,6 +10,9 @@ from runworker.engine.sql.ledger import QUEUED
 CHUNK: Final = 100
 """Commands of one transaction at most."""
 
+FIRST_CHUNK: Final = 10
+"""Commands of the first one: who looks at what came first waits for no other ninety."""
+
 _MOST_LEFT: Final = 1000
 """Commands that one look leaves at most before it turns to them."""
 
@@ -23,7 +26,7 @@ def take_queued(engine: Engine, stopping: Callable[[], bool] = lambda: False) ->
     judged = 0
     left: set[UUID] = set()
     while not stopping() and len(left) < _MOST_LEFT:
-        chunk = engine.judge_found(QUEUED, CHUNK, left)
+        chunk = engine.judge_found(QUEUED, CHUNK if judged else FIRST_CHUNK, left)
         judged += chunk.judged
         left |= chunk.left
         if not (chunk.judged or chunk.left):
