@@ -83,7 +83,7 @@ ILLNESSES: dict[str, tuple[str, Severity, Sequence[str], Sequence[str], str, str
     "a newer release": (
         "schema-newer", NOTE,
         ["UPDATE alembic_version SET version_num = '29991231_unheard_of'"],
-        [f"UPDATE alembic_version SET version_num = '{revisions.known()[-1]}'"],
+        [f"UPDATE alembic_version SET version_num = '{revisions.known()[-1]}'"],  # noqa: S608 - our own revision
         "29991231_unheard_of", "Upgrade runworker",
     ),
     "everybody may prune": (
