@@ -37,7 +37,7 @@ class ChaosPlan:
 
     faults: names of `FAULTS`. fault_every: seconds between two, by default as `schedule` says. disturb_every: seconds
     between two disturbances of workers. rate: commands a second. patience: seconds without anything new after which
-    nobody waits for the end any more. settings: of the workers.
+    nobody waits for the end any more; longer than the visibility timeout, or what comes back by that would be lost. settings: of the workers.
     """
 
     seconds: float
@@ -48,5 +48,5 @@ class ChaosPlan:
     crew: CrewPlan = field(default_factory=lambda: CrewPlan(rates=RATES))
     wave: WaveSize = field(default_factory=WaveSize)
     rate: float = 80.0
-    patience: float = 60.0
+    patience: float = 90.0
     settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
