@@ -37,7 +37,8 @@ class ChaosPlan:
 
     faults: names of `FAULTS`. fault_every: seconds between two, by default as `schedule` says. disturb_every: seconds
     between two disturbances of workers. rate: commands a second. patience: seconds without anything new after which
-    nobody waits for the end any more; longer than the visibility timeout, or what comes back by that would be lost. settings: of the workers.
+    nobody waits for the end any more; longer than the visibility timeout, as some messages come back by that alone.
+    settings: of the workers.
     """
 
     seconds: float
