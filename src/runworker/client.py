@@ -185,8 +185,8 @@ class Client(Sender[Sent]):
         wire = self._poll(lambda: self._result(asked.id), time.monotonic() + timeout)
         if not isinstance(wire, Mapping):
             raise NoVerdict(f"no worker gave stored verdicts within {timeout:.1f} s")
-        if "status" in wire:  # a verdict on the question itself: it lapsed, or a worker failed on it
-            raise NoVerdict(f"no worker gave stored verdicts: {wire.get('message')}")
+        if "status" in wire:  # a verdict on the question itself
+            raise NoVerdict(f"no worker gave stored verdicts: {wire.get('code')}: {wire.get('message')}")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
 
     def _post_message(self, message: BatchMessage) -> None:
