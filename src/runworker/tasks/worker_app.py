@@ -42,9 +42,14 @@ class WorkerApp(Celery):
         return resolved(Settings.load())
 
     @cached_property
+    def servers(self) -> Servers:
+        """The servers as this process, the worker's main one, sees them."""
+        return Servers(self)
+
+    @cached_property
     def intake(self) -> Intake:
         """Whether this process, the worker's main one, takes messages."""
-        return Intake(Servers(self).look)
+        return Intake(self.servers.look)
 
     @property
     def engine(self) -> Engine:
