@@ -172,7 +172,7 @@ class Client(Sender[Sent]):
     def verdicts(self, *keys: UUID, timeout: float = 30.0) -> dict[UUID, Verdict | None]:
         """Stored verdicts from the workers' ledger, None for keys that no worker has seen.
 
-        Raises InvalidMessage for more than 500 keys, NoVerdict when time is up.
+        Raises InvalidMessage for more than 500 keys, NoVerdict when time is up or the workers refuse to answer.
         """
         if len(keys) > BULK_LIMIT:
             raise InvalidMessage(Code.BATCH_TOO_LARGE, f"keys: at most {BULK_LIMIT} at once, got {len(keys)}")
@@ -185,6 +185,8 @@ class Client(Sender[Sent]):
         wire = self._poll(lambda: self._result(asked.id), time.monotonic() + timeout)
         if not isinstance(wire, Mapping):
             raise NoVerdict(f"no worker gave stored verdicts within {timeout:.1f} s")
+        if "status" in wire:  # a verdict on the question itself
+            raise NoVerdict(f"no worker gave stored verdicts: {wire.get('code')}: {wire.get('message')}")
         return {UUID(key): Verdict.from_dict(verdict) if verdict else None for key, verdict in wire.items()}
 
     def _post_message(self, message: BatchMessage) -> None:

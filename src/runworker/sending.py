@@ -11,6 +11,7 @@ from uuid import UUID
 from celery import Celery
 from celery.app.backends import by_url
 from kombu.connection import Connection
+from kombu.exceptions import OperationalError
 
 from runworker.commands import Command, parse
 from runworker.ids import new_id
@@ -116,3 +117,13 @@ class ClientApp(Celery):
     def connection_for_write(self, url: str | None = None, *args: Any, **options: Any) -> Connection:
         """A connection to the client's broker, whatever CELERY_BROKER_URL says."""
         return super().connection_for_write(url or self._broker_url, *args, **options)
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        """Send a task's message. Raises kombu's OperationalError where the broker does not take it."""
+        try:
+            return super().send_task(*args, **options)
+        except AttributeError as error:
+            if error.name != "client":
+                raise
+            # What kombu says of a channel that was closed a moment ago, when the broker refused another message.
+            raise OperationalError("the broker refused a message, and the channel was closed") from error

@@ -78,8 +78,15 @@ def chaos(
         crew=crew,
         wave=wave,
         rate=100.0,
-        patience=7.0,
-        settings={"sweep_seconds": 0.5, "lock_timeout_seconds": 1, "retry_seconds": 1, **settings},
+        patience=8.0,
+        settings={
+            "sweep_seconds": 0.5,
+            "lock_timeout_seconds": 1,
+            "retry_seconds": 1,
+            # A worker that dies before it has renewed a lease that a FLUSHALL took has no lease that could lapse.
+            "visibility_timeout_seconds": 5,
+            **settings,
+        },
     )
     report = run_chaos(plan, ChaosContext(site, owner, directory, Silence(), check))
     print(report.as_dict)  # noqa: T201 - pytest shows it with a failure only
@@ -102,7 +109,7 @@ def test_nothing_is_found_where_nothing_is_broken(chaos_site: ChaosSite, owner: 
         wave=WaveSize(),
     )
     assert report.is_clean
-    assert report.figures["commands"] > 500
+    assert report.figures["commands"] > 300
     assert report.figures["inside_workers"]
     assert all(fault["times"] for fault in report.figures["faults"].values())
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
+from uuid import uuid4
 
 import pytest
 from tests.acceptance.work import locked, started, wait_until_in_work
 from tests.crew import PREFORK, Crew, eventually
 from tests.plant import REASON, STEPS
 
-from runworker.client import Client, Revoked
+from runworker.client import Client, NoVerdict, Revoked
 from runworker.codes import Code
 from runworker.commands import parse
 from runworker.states import CommandStatus
@@ -79,3 +80,12 @@ def test_what_an_operator_ends_at_work_is_told_at_once(crew: Crew) -> None:
         crew.upstream.control.revoke(str(sent.idempotency_key), terminate=True, reply=True)
         with pytest.raises(Revoked):
             sent.wait(timeout=60)
+
+
+def test_a_question_that_comes_too_late_has_no_answer(
+    shared_crew: Crew, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As to a worker whose clock is ahead.
+    monkeypatch.setattr("runworker.client._QUESTIONS_LAPSE_AFTER", -60.0)
+    with pytest.raises(NoVerdict, match="came to its turn after its expires"):
+        client.verdicts(uuid4())

@@ -110,8 +110,11 @@ class LedgerWrite:
     expires_at: datetime | None
 
 
-def find(connection: Connection, found: Select[UUID, int], most: int, **given: Any) -> list[UUID]:
+def find(
+    connection: Connection, found: Select[UUID, int], most: int, *, passed_over: Uuids, seen_until: datetime | None
+) -> list[UUID]:
     """Keys of the first `most` rows of QUEUED or OVERDUE; fewer where their payloads are large."""
+    given = {"passed_over": passed_over, "seen_until": seen_until}
     keys: list[UUID] = []
     total = 0
     for key, size in connection.execute(found.limit(most), given):

@@ -20,7 +20,7 @@ RATES: Final[Mapping[Point, float]] = {
 
 SETTINGS: Final[Mapping[str, Any]] = {
     # Small, so that neighbours are at work at the same time in different workers.
-    "batch_size": 8,
+    "batch_size": 20,
     # So that a lock or a wait of some seconds is beyond them.
     "lock_timeout_seconds": 1,
     "statement_timeout_seconds": 2,
@@ -37,7 +37,8 @@ class ChaosPlan:
 
     faults: names of `FAULTS`. fault_every: seconds between two, by default as `schedule` says. disturb_every: seconds
     between two disturbances of workers. rate: commands a second. patience: seconds without anything new after which
-    nobody waits for the end any more. settings: of the workers.
+    nobody waits for the end any more; longer than the visibility timeout, as some messages come back by that alone.
+    settings: of the workers.
     """
 
     seconds: float
@@ -47,6 +48,6 @@ class ChaosPlan:
     disturb_every: float = 5.0
     crew: CrewPlan = field(default_factory=lambda: CrewPlan(rates=RATES))
     wave: WaveSize = field(default_factory=WaveSize)
-    rate: float = 60.0
-    patience: float = 60.0
+    rate: float = 80.0
+    patience: float = 90.0
     settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)

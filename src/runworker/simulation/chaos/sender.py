@@ -1,6 +1,5 @@
 """The ways in which a system sends: a command alone, many in a message, in a transaction of its own, damaged."""
 
-import json
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -8,11 +7,12 @@ from typing import Any, Final, Self
 from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from runworker.client import Client
 from runworker.commands import Command
+from runworker.enqueueing import enqueue
 from runworker.simulation.chaos.damage import DamagedItem
 from runworker.simulation.chaos.history import Way
 from runworker.simulation.chaos.load import EnqueuedCommands, Message
@@ -21,11 +21,6 @@ NOT_TAKEN: Final = (RedisError, OperationalError, SQLAlchemyError, OSError)
 """Errors of sending: whether what was sent has arrived, nobody knows."""
 
 SOCKET_SECONDS: Final = 5.0
-
-_QUEUE = text(
-    "INSERT INTO commands (idempotency_key, command, payload) VALUES (:key, :command, CAST(:payload AS jsonb))"
-    " ON CONFLICT DO NOTHING"
-)
 
 
 def broker_connection(url: str) -> Any:
@@ -70,12 +65,9 @@ class ChaosSender:
         return Way.PACKED
 
     def _enqueue(self, commands: Sequence[Command]) -> None:
-        rows = [
-            {"key": command.idempotency_key, "command": command.name, "payload": json.dumps(command.payload)}
-            for command in commands
-        ]
         with self._database.begin() as connection:
-            connection.execute(_QUEUE, rows)
+            for command in commands:
+                enqueue(connection, command)
 
     def _pack(self, commands: Sequence[Command]) -> None:
         with self._client.batch() as batch:
