@@ -118,7 +118,7 @@ def test_a_worker_may_start_before_its_servers(site: Site) -> None:
             eventually(lambda: "Cannot connect" in crew.written(), "the worker looking for its broker")
             site.start_valkey()
             crew.upstream.send_task("runworker.start_run", kwargs=fields, task_id=fields["idempotency_key"])
-            eventually(lambda: "message.requeued" in crew.written(), "the worker looking for PostgreSQL")
+            eventually(lambda: "postgresql-away" in crew.written(), "the worker looking for PostgreSQL")
             site.start_postgres()
             crew.applied(fields["idempotency_key"])
         finally:
