@@ -19,7 +19,8 @@ class Verdict:
     """The outcome of one command.
 
     status: APPLIED, REJECTED, WAITING or EXPIRED. command and idempotency_key are None only where the message was
-    too broken to tell. code and message say why, for REJECTED and EXPIRED. waiting_for says what has to happen
+    too broken to tell. code and message say why, for REJECTED and EXPIRED; a code that another release gave may be
+    unknown here, and is text then. waiting_for says what has to happen
     first, for WAITING. state: what the entity became, flattened into the wire form. payload_sha256: the fingerprint
     of the command that it is about, as hex; None where that could not be read.
     """
@@ -29,7 +30,7 @@ class Verdict:
     idempotency_key: UUID | None
     run_id: UUID | None = None
     lot_id: UUID | None = None
-    code: Code | None = None
+    code: Code | str | None = None
     message: str | None = None
     waiting_for: Mapping[str, Any] | None = None
     replayed: bool = False
@@ -80,10 +81,17 @@ class Verdict:
             idempotency_key=uuid("idempotency_key"),
             run_id=uuid("run_id"),
             lot_id=uuid("lot_id"),
-            code=Code(wire["code"]) if wire.get("code") else None,
+            code=_code(wire["code"]) if wire.get("code") else None,
             message=wire.get("message"),
             waiting_for=wire.get("waiting_for"),
             replayed=wire["replayed"],
             payload_sha256=wire.get("payload_sha256"),
             state={name: value for name, value in wire.items() if name not in _OWN},
         )
+
+
+def _code(text: str) -> Code | str:
+    try:
+        return Code(text)
+    except ValueError:
+        return text

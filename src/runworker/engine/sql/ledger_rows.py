@@ -102,8 +102,7 @@ class LedgerRow:
         try:
             return Verdict.from_dict(self.verdict)
         except (AttributeError, KeyError, TypeError, ValueError):
-            code = Code(self.code) if self.code in set(Code) else None
-            return Verdict(self.status, self.command, self.idempotency_key, self.run_id, self.lot_id, code)
+            return Verdict(self.status, self.command, self.idempotency_key, self.run_id, self.lot_id, self.code)
 
 
 def rows_of(found: Iterable[Any]) -> list[LedgerRow]:
