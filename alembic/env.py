@@ -14,12 +14,13 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util import CommandError
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from runworker.errors import ConfigurationError, RunworkerError, Unavailable
-from runworker.migrations import parse_url
+from runworker.migrations import owners_engine
 from runworker.models import Base
+from runworker.urls import masked
 
 ADVISORY_LOCK: Final = int.from_bytes(b"runworkr")
 WAIT_FOR_OTHER_MIGRATION: Final = "5min"
@@ -93,11 +94,12 @@ def _migrate(connection: Connection) -> None:
 def _run() -> None:
     if context.is_offline_mode():
         raise ConfigurationError("Revisions look at the data they move, so no SQL script can be made; run them online.")
-    engine = create_engine(parse_url(_url()), poolclass=pool.NullPool)
+    url = _url()
+    engine = owners_engine(url)
     try:
         connection = engine.connect()
     except OperationalError as error:
-        raise Unavailable(f"Cannot connect to {engine.url.render_as_string()}: {error.orig}") from error
+        raise Unavailable(f"Cannot connect to {masked(url)}: {error.orig}") from error
     with connection:
         _wait_until_alone(connection)
         _migrate(connection)

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url
 
 from runworker.client import Client, Sent
-from runworker.simulation.chaos.cluster import Node
+from runworker.simulation.chaos.cluster import ClusterNode
 from runworker.simulation.chaos.proxy import HOST, Proxy
 from runworker.simulation.chaos.site import ChaosSite
 from runworker.simulation.master_data import PLANT_FLOW, bring_in
@@ -183,7 +183,7 @@ def decided(plant: Plant, *, load_balancer: bool) -> dict[str, Any]:
     """The primary dies under load, and a standby, which is there and read-only, is promoted a little later."""
     cluster = plant.site.cluster
     plant.site.restore()
-    standby: Node = cluster.standbys[0]
+    standby: ClusterNode = cluster.standbys[0]
     letters = plant.count("dead_letters")
     with Proxy(cluster.primary.port) as balancer:
         url = make_url(cluster.url("runworker_app", direct=False))

@@ -9,10 +9,10 @@ from runworker.tasks.commands import register
 from runworker.tasks.intake import TakeWhileOpen, Watch
 from runworker.tasks.outbox_thread import OutboxThread
 from runworker.tasks.upkeep_thread import UpkeepThread
-from runworker.tasks.worker_app import ServersKnown, WorkerApp
+from runworker.tasks.worker_app import PoolFits, ServersKnown, WorkerApp
 
 app = WorkerApp("runworker")
-app.steps["worker"].update({ServersKnown, Watch, OutboxThread, UpkeepThread})
+app.steps["worker"].update({PoolFits, ServersKnown, Watch, OutboxThread, UpkeepThread})
 app.steps["consumer"].add(TakeWhileOpen)
 
 

@@ -6,45 +6,29 @@ Sources, first wins: arguments, environment, `.env`, files in a secrets director
 
 import difflib
 import os
-import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runworker.errors import ConfigurationError
+from runworker.urls import broker_url, database_url, masked
+from runworker.wire import SILENCE_SECONDS
 
 PREFIX = "RUNWORKER_"
 _SECRETS_DIRECTORY = PREFIX + "SECRETS_DIR"
-_NOT_A_PASSWORD = re.compile(r"(?<=://)([^:@/]*):[^@]*(?=@)")
 
 
-def masked(url: str) -> str:
-    """`url` with its password replaced by stars, fit for logs and screens."""
-    return _NOT_A_PASSWORD.sub(r"\1:***", url)
+def _url(read: Callable[[str], str]) -> AfterValidator:
+    """Bring a URL to the one spelling that all who use it take. Raises ValueError, with no secret in it."""
+    return AfterValidator(lambda value: SecretStr(read(value.get_secret_value())))
 
 
-def _url(*schemes: str) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in schemes or not parts.netloc:
-            raise ValueError(f"expected a URL such as {schemes[0]}://user:password@host/name")
-        return value
-
-    return AfterValidator(check)
-
-
-def _with_driver(value: SecretStr) -> SecretStr:
-    """Accept libpq's spelling and name the driver that SQLAlchemy shall use."""
-    scheme, rest = value.get_secret_value().split("://", 1)
-    return SecretStr(f"postgresql+psycopg://{rest}") if scheme in ("postgres", "postgresql") else value
-
-
-DatabaseUrl = Annotated[SecretStr, _url("postgresql", "postgresql+psycopg", "postgres"), AfterValidator(_with_driver)]
-BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "sentinel")]
+DatabaseUrl = Annotated[SecretStr, _url(database_url)]
+BrokerUrl = Annotated[SecretStr, _url(broker_url)]
 
 
 class Settings(BaseSettings):
@@ -109,7 +93,7 @@ class Settings(BaseSettings):
     )
     connect_timeout_seconds: int = Field(5, ge=1, le=60, description="how long one connection attempt may take")
     silence_timeout_seconds: int = Field(
-        15, ge=3, le=600, description="after how long a silent wire to PostgreSQL is taken for cut"
+        SILENCE_SECONDS, ge=3, le=600, description="after how long a silent wire to PostgreSQL is taken for cut"
     )
     statement_timeout_seconds: int = Field(15, ge=1, le=600, description="longest statement the worker lets run")
     lock_timeout_seconds: int = Field(

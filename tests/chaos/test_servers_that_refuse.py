@@ -2,9 +2,10 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -160,11 +161,11 @@ def without_its_primary(redis: Redis) -> Iterator[None]:
 @contextmanager
 def busy_with_a_script(redis: Redis) -> Iterator[None]:
     redis.config_set("busy-reply-threshold", "10")
-    with ThreadPoolExecutor(1) as beside:
-        script = beside.submit(redis.eval, "while true do end", 0)
-        yield
-        redis.script_kill()
-        assert isinstance(script.exception(), ResponseError)
+    beside = redis.connection_pool.make_connection()
+    beside.send_command("EVAL", "while true do end", 0)
+    yield
+    redis.script_kill()
+    beside.disconnect()
 
 
 @contextmanager
@@ -174,22 +175,49 @@ def sparing_with_rights(redis: Redis) -> Iterator[None]:
     redis.execute_command("ACL", "SETUSER", "default", "+@all")
 
 
-def test_a_worker_outlives_a_broker_that_refuses(site: Site) -> None:
+REFUSALS = (
+    made_a_replica,
+    without_its_replicas,
+    unable_to_save,
+    without_its_primary,
+    busy_with_a_script,
+    sparing_with_rights,
+)
+
+TRIES_AGAIN = r"broker\.refuses|Cannot connect"
+"""Some refuse PING as well, which Celery calls no connection."""
+
+
+@pytest.mark.parametrize(("reliable", "refusals"), [(True, REFUSALS), (False, REFUSALS[:2])], ids=["ours", "kombu's"])
+def test_a_worker_outlives_a_broker_that_refuses(site: Site, reliable: bool, refusals: Sequence[Any]) -> None:
     crew = site.crew
-    worker = crew.hire()
-    for refusing in (made_a_replica, without_its_replicas, unable_to_save):
+    worker = crew.hire(reliable_transport=reliable)
+    for refusing in refusals:
         run = started(crew)
-        before = len(crew.written())
+        before, began = len(crew.written()), time.monotonic()
         with refusing(crew.redis):
             with pytest.raises(ResponseError):
                 crew.redis.set("runworker:test", "1")
-            # One that cannot save refuses PING as well, which Celery calls no connection.
-            eventually(
-                partial(said, crew, before, r"broker\.refuses|Cannot connect", times=2), "the worker trying again"
-            )
+            eventually(partial(said, crew, before, TRIES_AGAIN), f"{refusing.__name__}: trying again", seconds=20)
+            lines = crew.written()[before:].count("celery.worker.consumer.consumer")
+            assert lines <= 3 + 3 * (time.monotonic() - began), "it pauses"
+        mended = time.monotonic()
         result = crew.send("advance_step", run_id=run, to_step_index=STEPS[1])
         assert crew.verdict(result)["status"] == "APPLIED"
+        assert time.monotonic() - mended < 10
         assert worker.exit_code is None
+
+
+def test_a_worker_starts_on_a_broker_that_refuses(site: Site) -> None:
+    crew = site.crew
+    sent = crew.send("start_run")
+    with ExitStack() as refusal, ThreadPoolExecutor(1) as beside:
+        refusal.enter_context(made_a_replica(crew.redis))
+        mended = beside.submit(lambda: eventually(partial(said, crew, 0, TRIES_AGAIN), "a try") and refusal.close())
+        worker = crew.hire()
+        mended.result()
+    assert crew.verdict(sent)["status"] == "APPLIED"
+    assert worker.exit_code is None
 
 
 def test_a_full_broker_is_worked_off(site: Site) -> None:

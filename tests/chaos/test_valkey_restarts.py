@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from uuid import uuid4
 
 import pytest
 from tests.acceptance.work import locked, started, wait_until_in_work
@@ -14,7 +15,7 @@ from tests.chaos.conftest import Site, crash
 from tests.crew import ALONE, PREFORK, THREADS, eventually
 from tests.plant import STEPS
 
-from runworker.client import Client
+from runworker.client import Client, enqueue
 from runworker.workers import environment_of
 from runworker.workers.processes import SOLO, STOP_SECONDS
 
@@ -117,10 +118,33 @@ def test_a_worker_may_start_before_its_servers(site: Site) -> None:
             eventually(lambda: "Cannot connect" in crew.written(), "the worker looking for its broker")
             site.start_valkey()
             crew.upstream.send_task("runworker.start_run", kwargs=fields, task_id=fields["idempotency_key"])
-            eventually(lambda: "message.requeued" in crew.written(), "the worker looking for PostgreSQL")
+            eventually(lambda: "postgresql-away" in crew.written(), "the worker looking for PostgreSQL")
             site.start_postgres()
             crew.applied(fields["idempotency_key"])
         finally:
             worker.terminate()
             worker.wait(STOP_SECONDS)
     assert worker.returncode == 0
+
+
+def test_commands_in_the_ledger_outlast_restarts_and_a_loss_of_everything(site: Site) -> None:
+    """Two workers share them meanwhile. Each takes effect once, and each waits for its turn where it has to."""
+    crew, plant = site.crew, site.plant
+    workers = [crew.hire(), crew.hire(PREFORK)]
+    runs = [uuid4() for _ in range(60)]
+    for round_ in range(5):
+        with plant.transaction() as upstream:
+            for command in (each for run in runs[round_::5] for each in plant.life(run)):
+                enqueue(upstream, command)
+        if round_ == 2:
+            crew.redis.flushall()
+        elif round_ % 2:
+            crash(site.valkey)
+            site.start_valkey()
+        else:
+            site.valkey.stop()
+            site.start_valkey()
+    eventually(lambda: not plant.count("commands", "status <> 'APPLIED'"), "all applied")
+    assert {plant.run(run)[0] for run in runs} == {"COMPLETED"}
+    assert plant.count("audit_events", "entity = 'production_runs'") == plant.count("commands") == 60 * 5
+    assert [worker.exit_code for worker in workers] == [None, None]

@@ -103,3 +103,26 @@ def test_what_a_constraint_refuses_is_one_sentence(command_line: CommandLine, pl
     said = command_line.refused("user", "add", "a@b", "--role", "ADMIN")
     assert "did not do it: new row" in said
     assert "ck_users_house" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config"],
+        ["migrate"],
+        ["verify"],
+        ["user", "add", "a@b", "--role", "ADMIN"],
+        ["lots", "recall", "X"],
+        ["health"],
+    ],
+    ids=lambda it: it[0],
+)
+def test_a_password_that_cuts_its_url_in_two_is_printed_by_no_command(
+    command_line: CommandLine, arguments: list[str]
+) -> None:
+    command_line.settings |= {"database_url": "postgresql://worker:hid@den@db/plant"}
+    said = command_line.refused(*arguments)
+    assert "RUNWORKER_DATABASE_URL: where a password has" in said
+    assert "@ is %40" in said
+    assert "hid" not in said
+    assert "den@" not in said

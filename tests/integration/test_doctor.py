@@ -19,7 +19,7 @@ from tests.crew import eventually
 from tests.plant import Plant
 from tests.servers import Servers, conninfo, fresh_broker, fresh_database
 
-from runworker import doctor
+from runworker import doctor, revisions
 from runworker.codes import Code
 from runworker.doctor import Finding, Group, Severity, measures, postgres, sessions
 from runworker.doctor.access import Access
@@ -83,7 +83,7 @@ ILLNESSES: dict[str, tuple[str, Severity, Sequence[str], Sequence[str], str, str
     "a newer release": (
         "schema-newer", NOTE,
         ["UPDATE alembic_version SET version_num = '29991231_unheard_of'"],
-        ["UPDATE alembic_version SET version_num = '20261130_2_dead_letters'"],
+        [f"UPDATE alembic_version SET version_num = '{revisions.known()[-1]}'"],  # noqa: S608 - our own revision
         "29991231_unheard_of", "Upgrade runworker",
     ),
     "everybody may prune": (

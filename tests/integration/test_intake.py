@@ -3,14 +3,19 @@
 import re
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.command_line import CommandLine
 from tests.crew import PREFORK, Crew, eventually
 
 from runworker import migrations, revisions
+from runworker.errors import ServerError
+from runworker.tasks import intake, requests
+from runworker.tasks.worker_app import WorkerApp
 from runworker.workers import WorkerProcess, environment_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -88,3 +93,32 @@ def test_a_worker_waits_for_the_migration_and_goes_on_beside_a_newer_release(cre
     assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
     assert (worker.exit_code, beside.exit_code) == (None, None)
     assert not crew.plant.count("dead_letters")
+
+
+def test_a_pool_that_leaves_commands_undecided_is_refused(crew: Crew) -> None:
+    with pytest.raises(ServerError):
+        crew.hire(("--pool", "gevent"))
+    assert "does not work with --pool gevent" in crew.written()
+
+
+def test_a_message_expires_by_the_clock_of_postgresql(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ahead(datetime):
+        """The clock of a machine that is a day ahead."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=1)
+
+    app = WorkerApp("a day ahead", set_as_current=False)
+    app.__dict__["settings"] = crew.settings
+    for module in (intake, requests):
+        monkeypatch.setattr(module, "datetime", Ahead)
+
+    def is_expired(expires: datetime) -> bool:
+        return requests.Request.maybe_expire(SimpleNamespace(expires=expires, _app=app))
+
+    assert app.servers.look() == ([], [])
+    now = datetime.now(UTC)
+    assert not is_expired(now + timedelta(minutes=1))
+    assert is_expired(now - timedelta(minutes=1))
+    assert not is_expired((now + timedelta(minutes=1)).astimezone().replace(tzinfo=None)), "without a zone: local"

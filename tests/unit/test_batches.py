@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from billiard.exceptions import WorkerLostError
 from kombu.asynchronous import Hub
 
 from runworker.tasks.batches import Batches
@@ -71,3 +72,119 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
     assert hub.poller.waited[-1] < 0.1
     next(loop)
     assert acknowledged
+
+
+class _Message(SimpleNamespace):
+    """A request that is told what happens to it. deaths: of a suspect."""
+
+    commands = 1
+    id = "one of many"
+    is_over = False
+    time_limits = (None, None)
+    message = property(lambda self: self)
+
+    def revoked(self) -> bool:
+        return False
+
+    def pooled(self) -> object:
+        return self
+
+    def on_accepted(self, _pid: int, _at: float) -> None: ...
+
+    def note_begun(self) -> None:
+        self.noted = True
+
+    def note_ended(self) -> None:
+        self.noted = False
+
+    def count_death(self, *, alone: bool) -> None:
+        self.deaths = (self.deaths or 0) + alone
+
+    def conclude(self, outcome: object) -> None: ...
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class _Pool:
+    """Begins batches and leaves them at work until told. begun: their messages, and how each may end."""
+
+    def __init__(self, *, uses_semaphore: bool) -> None:
+        self.uses_semaphore = uses_semaphore
+        self.num_processes = 2
+        self.begun: list[tuple[list[Any], Any, Any]] = []
+
+    def apply_async(self, _work: Any, args: Any, accept_callback: Any, **then: Any) -> None:
+        accept_callback(1, 0.0)
+        self.begun.append((args[0], then["callback"], then["error_callback"]))
+
+    def dies(self) -> None:
+        """The oldest batch's process ends with it."""
+        _messages, _done, failed = self.begun.pop(0)
+        failed(SimpleNamespace(exception=WorkerLostError("signal 9 (SIGKILL)")))
+
+    def finishes(self) -> None:
+        """The oldest batch is done."""
+        messages, done, _failed = self.begun.pop(0)
+        done([(0, "APPLIED", 0.1)] * len(messages))
+
+
+class _Soon:
+    """An event loop of what is to be done soon."""
+
+    def __init__(self) -> None:
+        self._todo: list[Any] = []
+
+    def call_soon(self, callback: Any, *args: Any) -> None:
+        self._todo.append((callback, args))
+
+    def call_later(self, _seconds: float, _callback: Any) -> None: ...
+
+    def run(self) -> None:
+        while self._todo:
+            callback, args = self._todo.pop(0)
+            callback(*args)
+
+
+def batches_on(pool: _Pool, *messages: _Message) -> tuple[_Soon, list[Any]]:
+    """Batches of these messages. Returns the loop, and the messages that were put into quarantine after two deaths."""
+    soon, quarantined = _Soon(), []
+    intake = Intake(lambda: ([], []))
+    intake.is_open = True
+    quarantine = SimpleNamespace(is_due=lambda message: message.deaths >= 2, take=quarantined.append)
+    batches = Batches(SimpleNamespace(hub=soon, pool=pool, quarantine=quarantine), intake, 100, lambda _request: None)
+    for message in messages:
+        batches.join(message)  # type: ignore[arg-type]
+    soon.run()
+    return soon, quarantined
+
+
+def test_suspects_are_batches_of_one_and_the_innocent_first() -> None:
+    """In a pool of threads nothing else is at work meanwhile, and the broker knows which one is."""
+    pool = _Pool(uses_semaphore=False)
+    guilty, new, innocent, other = (_Message(deaths=deaths) for deaths in (1, None, 0, None))
+    soon, _ = batches_on(pool, guilty, new, innocent, other)
+    for suspect in (innocent, guilty):
+        ((messages, *_),) = pool.begun
+        assert messages == [suspect]
+        assert suspect.noted
+        pool.finishes()
+        assert not suspect.noted
+        soon.run()
+    assert [messages for messages, *_ in pool.begun] == [[new, other]]
+
+
+def test_only_a_death_alone_counts() -> None:
+    pool = _Pool(uses_semaphore=True)
+    first, second = _Message(deaths=None), _Message(deaths=None)
+    soon, quarantined = batches_on(pool, first, second)
+    pool.dies()
+    soon.run()
+    assert [messages for messages, *_ in pool.begun] == [[first], [second]]
+    assert (first.deaths, second.deaths) == (0, 0)
+    for _ in range(2):
+        pool.begun.sort(key=lambda batch: batch[0] != [first])
+        pool.dies()
+        soon.run()
+    assert (quarantined, first.deaths, second.deaths) == ([first], 2, 0)
+    assert [messages for messages, *_ in pool.begun] == [[second]]

@@ -13,10 +13,15 @@ from runworker.config import Settings
 from runworker.engine.constraints import as_rejection, is_passing
 from runworker.engine.sql.connection import connect
 from runworker.errors import ConfigurationError, Unavailable
-from runworker.servers import as_owner
+from runworker.servers import as_owner, owner_url
+from runworker.urls import masked
 
 UNDEFINED_TABLE_OR_COLUMN: Final = ("42P01", "42703")
 INSUFFICIENT_PRIVILEGE: Final = "42501"
+
+_PATIENT: Final = {"statement_timeout_seconds": 300, "lock_timeout_seconds": 10}
+"""What a person waits for may take longer than what a queue waits for: a recall reads much. No wire is silent for as
+long without its being noticed."""
 
 
 @contextmanager
@@ -36,8 +41,8 @@ def owner_session() -> Iterator[Session]:
 @contextmanager
 def owner_database(settings: Settings) -> Iterator[Engine]:
     """The database as its owner. What it refuses inside of the block becomes an error that says what to do."""
-    engine = connect(as_owner(settings))
-    where = engine.url.render_as_string()
+    engine = connect(as_owner(settings).model_copy(update=_PATIENT))
+    where = masked(owner_url(settings))
     try:
         yield engine
     except DBAPIError as error:

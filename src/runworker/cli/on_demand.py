@@ -13,7 +13,6 @@ HOMES: Final = {
     "batch_records": "runworker.batch_records",
     "chaos": "runworker.simulation.chaos",
     "chaos_tables": "runworker.cli.chaos_tables",
-    "config": "runworker.config",
     "database": "runworker.cli.database",
     "dead_letters": "runworker.dead_letters",
     "demo_tables": "runworker.cli.demo_tables",
@@ -34,13 +33,13 @@ HOMES: Final = {
     "signal_guard": "runworker.cli.signal_guard",
     "simulation": "runworker.simulation",
     "tracing": "runworker.tracing",
+    "urls": "runworker.urls",
     "workers": "runworker.workers",
 }
 
 if TYPE_CHECKING:
     from runworker import (
         batch_records,
-        config,
         dead_letters,
         doctor,
         embedded,
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
         servers,
         simulation,
         tracing,
+        urls,
         workers,
     )
     from runworker.cli import (
@@ -76,7 +76,6 @@ __all__ = [
     "batch_records",
     "chaos",
     "chaos_tables",
-    "config",
     "database",
     "dead_letters",
     "demo_tables",
@@ -97,5 +96,6 @@ __all__ = [
     "signal_guard",
     "simulation",
     "tracing",
+    "urls",
     "workers",
 ]

@@ -66,7 +66,7 @@ def _say_where(given: "Settings", settings: "Settings", workers: int, show_secre
     for name, url in (("PostgreSQL", settings.database_url), ("Redis", settings.broker_url)):
         if url is not None:
             plain = url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
-            typer.echo(f"{name:10}  {plain if show_secrets else on_demand.config.masked(plain)}")
+            typer.echo(f"{name:10}  {plain if show_secrets else on_demand.urls.masked(plain)}")
     if on_demand.servers.lacks_servers(given) and not show_secrets:
         record = (given.data_dir or on_demand.embedded.default_directory()) / "servers.json"
         typer.echo(f"{'Passwords':10}  {record}, or runworker up --show-secrets")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -34,8 +35,8 @@ class BatchRequest:
 
     commands: as delivered, repeats included; task_ids by key. stored: keys of ledger rows to judge again, in order.
     refused: rejections known from an attempt that the database refused. wake: whether commands that waited for
-    these are judged too. expire: whether overdue commands give up. share: whether stored commands are left out where
-    another batch is at work on what they are about; else this one waits for the other.
+    these are judged too. expire: commands whose time was up by then give up; None: none does. share: whether stored
+    commands are left out where another batch is at work on what they are about; else this one waits for the other.
     """
 
     commands: Sequence[Command] = ()
@@ -43,7 +44,7 @@ class BatchRequest:
     stored: Sequence[UUID] = ()
     refused: Mapping[UUID, Rejected] = field(default_factory=dict)
     wake: bool = True
-    expire: bool = False
+    expire: datetime | None = None
     share: bool = False
 
 

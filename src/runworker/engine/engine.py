@@ -9,7 +9,8 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -84,29 +85,31 @@ class Engine:
             self._apply_part(asked, sorted(apart))
         return asked.told()
 
-    def judge_again(self, keys: Sequence[UUID], *, expire: bool = False) -> None:
-        """Judge stored commands once more; with `expire`, those whose time is up become EXPIRED.
+    def judge_again(self, keys: Sequence[UUID]) -> int:
+        """Judge stored commands once more.
 
-        Waits for other batches at work on what they are about. Those that met something in their way are left as they
-        are, and so is one whose fault cannot even be kept. Raises Unavailable as `apply` does.
+        Waits for other batches at work on what they are about. Returns how many were judged: those that met something
+        in their way are left as they are, and so is one whose fault cannot even be kept. Raises Unavailable as `apply`.
         """
-        self._judge_stored(keys, expire=expire)
+        return len(set(keys) - self._judge_stored(keys, expire=None))
 
-    def judge_found(self, found: Select[UUID, int], most: int, leave: Collection[UUID], **given: Any) -> Judged:
+    def judge_found(
+        self, found: Select[UUID, int], most: int, leave: Collection[UUID], *, expire: datetime | None = None
+    ) -> Judged:
         """Judge stored commands once more, in one transaction: the first `most` that a statement finds.
 
-        found: QUEUED or OVERDUE of `engine.sql.ledger`, and its parameters. Those whose time is up become EXPIRED.
+        found: QUEUED or OVERDUE of `engine.sql.ledger`. expire: commands whose time was up by then become EXPIRED.
         leave: keys to be left out. Those that another batch is at work on, or on what they are about, are left for it:
         several workers share what there is. Raises Unavailable as `apply` does.
         """
 
         def read() -> list[UUID]:
             with self.database.begin() as connection:
-                return ledger.find(connection, found, most, passed_over=Uuids(leave), **given)
+                return ledger.find(connection, found, most, passed_over=Uuids(leave), seen_until=expire)
 
         keys = self._retried(read)
-        left = self._judge_stored(keys, expire=True, share=True) if keys else set()
-        return Judged(len(keys) - len(left), left)
+        left = self._judge_stored(keys, expire=expire, share=True) if keys else set()
+        return Judged(len(set(keys) - left), left)
 
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
@@ -211,7 +214,7 @@ class Engine:
             payload_sha256=command.fingerprint.hex(),
         )
 
-    def _judge_stored(self, keys: Sequence[UUID], *, expire: bool, share: bool = False) -> set[UUID]:
+    def _judge_stored(self, keys: Sequence[UUID], *, expire: datetime | None, share: bool = False) -> set[UUID]:
         """Judge stored commands in one transaction, or else apart. Returns the keys of those that are left."""
         apart = [key for key in keys if self._obstacles.are_known_to(frozenset((key,)))]
         together = [key for key in keys if key not in apart] if apart else keys
@@ -226,7 +229,7 @@ class Engine:
             apart = list(keys)
         return left | self._judge_each(apart, expire=expire)
 
-    def _judge_each(self, keys: Iterable[UUID], *, expire: bool = False) -> set[UUID]:
+    def _judge_each(self, keys: Iterable[UUID], *, expire: datetime | None = None) -> set[UUID]:
         """Judge stored commands, and then those that waited for them, each in a transaction of its own.
 
         Returns the keys of those that were left as they are. None of them keeps the others from being judged.
@@ -253,7 +256,7 @@ class Engine:
                 queue.extend(self._waiting_for(changed_ids))
         return left
 
-    def _judge_alone(self, key: UUID, *, expire: bool) -> BatchResult:
+    def _judge_alone(self, key: UUID, *, expire: datetime | None) -> BatchResult:
         try:
             return self._transact(BatchRequest(stored=[key], expire=expire, wake=False), hasty=True)
         except Unavailable:

@@ -99,7 +99,9 @@ class Judge:
 
     def _is_overdue(self, pending: PendingCommand, at: datetime | None = None) -> bool:
         expires_at = pending.row.expires_at if pending.row else None
-        return self._request.expire and expires_at is not None and expires_at <= (at or self._now)
+        if expires_at is None or self._request.expire is None:
+            return False
+        return expires_at <= min(at or self._now, self._request.expire)
 
 
 def _after(awaited_keys: tuple[UUID, ...]) -> NotYet:

@@ -105,14 +105,20 @@ def look_at(database: Engine) -> list[Blocker]:
 
 def _look(database: Engine) -> list[Blocker]:
     try:
-        with database.begin() as connection:
-            return blockers(connection)
+        return _ask(database)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-    # A connection that was cut while it lay idle says nothing of the server.
-    with database.begin() as connection:
-        return blockers(connection)
+    return _ask(database)  # a connection that was cut while it lay idle says nothing of the server
+
+
+def _ask(database: Engine) -> list[Blocker]:
+    with database.connect() as connection:
+        found = blockers(connection)
+        if found:
+            # Or it would ask this server for ever, where the URL leads to another one by now that is the primary.
+            connection.invalidate()
+        return found
 
 
 def blockers(connection: Connection) -> list[Blocker]:

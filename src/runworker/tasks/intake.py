@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -17,6 +18,8 @@ from celery.worker.consumer.tasks import Tasks
 from celery.worker.control import inspect_command
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from runworker.engine.sql.connection import connect
 from runworker.readiness import UNREACHABLE, Blocker, look_at, look_at_broker
@@ -129,9 +132,13 @@ class Intake:
 
 
 class Servers:
-    """The servers of a worker as its intake looks at them: with connections of its own, kept from look to look."""
+    """The servers of a worker as its intake looks at them: with connections of its own, kept from look to look.
+
+    clock_behind: by how much this machine's clock is behind PostgreSQL's, which times go by.
+    """
 
     def __init__(self, app: Any) -> None:
+        self.clock_behind = timedelta()
         self._app = app
         self._database: Any = None
         self._broker: Any = None
@@ -140,8 +147,15 @@ class Servers:
         """What is wrong with PostgreSQL, and with the broker."""
         if self._database is None:
             self._database = connect(self._app.settings)
+        blockers = look_at(self._database)
+        if not blockers:
+            self._read_clock()
         # A consumer whose broker is away or refuses takes nothing by itself, and connects again by itself.
-        return look_at(self._database), [found for found in self._look_at_broker() if found.name not in UNREACHABLE]
+        return blockers, [found for found in self._look_at_broker() if found.name not in UNREACHABLE]
+
+    def _read_clock(self) -> None:
+        with suppress(SQLAlchemyError), self._database.connect() as connection:  # the next look finds what is wrong
+            self.clock_behind = connection.execute(select(func.clock_timestamp())).scalar_one() - datetime.now(UTC)
 
     def _look_at_broker(self) -> list[Blocker]:
         try:

@@ -113,8 +113,14 @@ class Request(StockRequest):
         return self.request_dict[DROPPED]
 
     def maybe_expire(self) -> bool:
-        """Whether its time is up. Celery would discard all later messages of the task id too, for hours."""
-        return self.expires is not None and datetime.now(UTC if self.expires.tzinfo else None) > self.expires
+        """Whether its time is up, by PostgreSQL's clock: a worker's own may be wrong.
+
+        Celery would discard all later messages of the task id too, for hours.
+        """
+        if self.expires is None:
+            return False
+        now: datetime = datetime.now(UTC) + self._app.servers.clock_behind
+        return now > self.expires.astimezone(UTC)
 
     def revoked(self) -> bool:
         """Whether it was ended, with its process. One that is merely revoked or expired still has to be answered."""

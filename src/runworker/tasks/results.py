@@ -41,12 +41,20 @@ local function weight(text)
   return sum / #parts
 end
 
+local function is_decided_now(text)
+  local parts = cjson.decode(text).result
+  if parts[1] == nil then parts = {parts} end
+  for _, part in ipairs(parts) do if part.replayed == false then return true end end
+  return false
+end
+
 for place, key in ipairs(KEYS) do
   local new, stands = ARGV[place + 1], false
   local known = redis.call('GET', key)
   if known then
     local old_weight, new_weight = weight(known), weight(new)
-    stands = old_weight > new_weight or (old_weight == new_weight and old_weight == FINAL)
+    stands = old_weight > new_weight
+      or (old_weight == new_weight and old_weight == FINAL and not is_decided_now(new))
   end
   if not stands then
     redis.call('SETEX', key, ARGV[1], new)
@@ -55,8 +63,9 @@ for place, key in ipairs(KEYS) do
 end
 """ % ", ".join(f"{code}=true" for code in sorted(UNRECORDED))  # noqa: UP031 - braces are Lua's here
 """From weak to strong: what Celery says in place of a verdict; a refusal that the ledger has not; WAITING; what the
-ledger has decided. A stronger result replaces a weaker one, and an equal one too, but for a decision, which stays. An
-answer to many commands weighs as much as its parts on average: none of them goes back in the ledger."""
+ledger has decided. A stronger result replaces a weaker one, and an equal one too. A decision stays, unless the ledger
+has decided once more: a failover had cost it the first decision. An answer to many commands weighs as much as its parts
+on average: none of them goes back in the ledger."""
 
 _PATIENCE: Final = {"max_retries": 3}
 """How often a result is tried to be stored. While its worker tries, messages wait for it."""

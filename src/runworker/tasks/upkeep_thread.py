@@ -2,13 +2,14 @@
 
 A thread of the worker's main process takes in commands that upstreams put into the ledger, expires commands that waited
 too long, archives old runs, forgets old commands, seals the audit trail and moves unreadable items to dead_letters. It
-needs PostgreSQL only: with Redis gone, commands in the ledger are still applied.
+needs PostgreSQL only: with Redis gone, commands in the ledger are still applied. Nothing expires then, for what it
+waits for may lie there.
 """
 
 import sys
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -22,6 +23,7 @@ from runworker.upkeep import sweep
 from runworker.upkeep.archive import archive_finished_runs
 from runworker.upkeep.dead_letters import collect_unreadable
 from runworker.upkeep.prune import CHUNK, prune_commands
+from runworker.upkeep.queue_watch import QueueWatch
 from runworker.upkeep.seal import seal
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +55,8 @@ class UpkeepThread(bootsteps.StartStopStep):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._prune_again = time.monotonic()
+        settings = worker.app.settings
+        self._queue_watch = QueueWatch(settings.queue, timedelta(seconds=settings.visibility_timeout_seconds))
 
     def start(self, worker: Any) -> None:
         """Begin."""
@@ -88,7 +92,11 @@ class UpkeepThread(bootsteps.StartStopStep):
                 return
 
     def _sweep(self) -> None:
-        sweep(self._app.engine)
+        sweep(self._app.engine, self._seen_until, self._stopping.is_set)
+
+    def _seen_until(self) -> datetime:
+        with self._app.connection_for_read() as broker:
+            return self._queue_watch.seen_until(self._app.engine, broker)
 
     def _archive(self) -> None:
         retention = timedelta(days=self._app.settings.archive_after_days)

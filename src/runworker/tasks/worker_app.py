@@ -42,9 +42,14 @@ class WorkerApp(Celery):
         return resolved(Settings.load())
 
     @cached_property
+    def servers(self) -> Servers:
+        """The servers as this process, the worker's main one, sees them."""
+        return Servers(self)
+
+    @cached_property
     def intake(self) -> Intake:
         """Whether this process, the worker's main one, takes messages."""
-        return Intake(Servers(self).look)
+        return Intake(self.servers.look)
 
     @property
     def engine(self) -> Engine:
@@ -82,6 +87,17 @@ def end_with_main_process(**_: Any) -> None:
     main_process = current_process()._parent_pid  # None in a solo worker, which is its own pool
     if main_process not in (None, os.getppid()):
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel would have done
+
+
+class PoolFits(bootsteps.Step):
+    """Ends the start of a worker with gevent: it was seen to leave most commands undecided, and not to end."""
+
+    def __init__(self, worker: Any, **_options: Any) -> None:
+        if worker.pool_cls.__module__ == "celery.concurrency.gevent":
+            raise ConfigurationError(
+                "runworker does not work with --pool gevent, under which most commands stay undecided; use prefork, "
+                "threads, solo or eventlet"
+            )
 
 
 class ServersKnown(bootsteps.Step):

@@ -1,7 +1,7 @@
 """Expiry: commands whose turn did not come in time."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -11,19 +11,20 @@ from runworker.engine.sql.ledger import OVERDUE
 CHUNK: Final = 100
 """Commands of one transaction at most."""
 
+ALL: Final = datetime.max.replace(tzinfo=UTC)
+"""Of all that was sent, every message was looked at."""
 
-def expire_overdue(
-    engine: Engine, seen_until: datetime | None = None, stopping: Callable[[], bool] = lambda: False
-) -> int:
-    """Judge all WAITING commands that are overdue once more: those that still wait become EXPIRED.
 
-    seen_until: when all that was sent had been looked at; what became overdue later may have its turn in a message or a
-    row that nobody has read. None: just now. Returns how many were judged. Raises Unavailable.
+def expire_overdue(engine: Engine, seen_until: datetime = ALL, stopping: Callable[[], bool] = lambda: False) -> int:
+    """Judge WAITING commands that are overdue once more: those that still wait become EXPIRED.
+
+    seen_until: all messages that were sent by then were looked at. What became overdue later may have its turn in one
+    that was not. Returns how many were judged. Raises Unavailable.
     """
     judged = 0
     left: set[UUID] = set()
     while not stopping():
-        chunk = engine.judge_found(OVERDUE, CHUNK, left, seen_until=seen_until)
+        chunk = engine.judge_found(OVERDUE, CHUNK, left, expire=seen_until)
         judged += chunk.judged
         left |= chunk.left
         if not chunk.judged:

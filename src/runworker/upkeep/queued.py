@@ -33,6 +33,5 @@ def take_queued(engine: Engine, stopping: Callable[[], bool] = lambda: False) ->
             break
     while left and not stopping():
         some = [left.pop() for _ in range(min(CHUNK, len(left)))]
-        engine.judge_again(some)
-        judged += len(some)
+        judged += engine.judge_again(some)
     return judged

@@ -3,12 +3,14 @@
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 
 from runworker.config import Settings
 from runworker.engine.constraints import spends_connection
-from runworker.engine.sql import session, wire
+from runworker.engine.sql import session
+from runworker.engine.sql.patience import PatientConnection
 from runworker.errors import ConfigurationError
+from runworker.wire import options
 
 
 def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
@@ -17,8 +19,8 @@ def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
     Each connection says for itself what it needs (`engine.sql.session`) and, where the login may, takes on
     `database_role`, which owns nothing. Where connections are shared by PgBouncer from transaction to transaction
     (`pool_mode`), each transaction begins with that in place of each connection. No wait for an answer is without an
-    end (`engine.sql.wire`). plan_once: a connection plans each statement one time, and finds its rows by index however
-    small the tables were then: for statements that all have one.
+    end (`engine.sql.patience`). plan_once: a connection plans each statement one time, and finds its rows by index
+    however small the tables were then: for statements that all have one.
 
     Raises ConfigurationError without a database URL, and where statements shall be prepared through PgBouncer and libpq
     cannot do it; does not connect yet.
@@ -39,8 +41,9 @@ def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
             "RUNWORKER_POOL_MODE=transaction-prepared needs libpq 17 or newer, which can close a prepared statement"
             f" through PgBouncer; this one is {psycopg.pq.version()}: install psycopg[binary], or say transaction"
         )
+    url = make_url(settings.database_url.get_secret_value())
     engine = create_engine(
-        settings.database_url.get_secret_value(),
+        url,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size,
         pool_timeout=settings.connect_timeout_seconds,
@@ -49,7 +52,7 @@ def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
             "connect_timeout": settings.connect_timeout_seconds,
             "application_name": "runworker",
             "client_encoding": "UTF8",
-            **wire.options(settings.silence_timeout_seconds),
+            **options(settings.silence_timeout_seconds, url.query),
             **arguments,
         },
     )
@@ -61,7 +64,7 @@ def connect(settings: Settings, *, plan_once: bool = False) -> Engine:
 
 def _patient_connector(statement_timeout_seconds: float) -> Any:
     def connect_patiently(_dialect: Any, _record: Any, arguments: Any, named: Any) -> psycopg.Connection:
-        connection = wire.PatientConnection.connect(*arguments, **named)
+        connection = PatientConnection.connect(*arguments, **named)
         connection.be_patient(statement_timeout_seconds)
         return connection
 

@@ -47,6 +47,9 @@ QUEUED = _FOUND.where(_IS_QUEUED, _NOT_PASSED_OVER).order_by(_commands.received_
 """Commands that upstreams put into the ledger themselves, oldest first; those of one transaction as they lie there, in
 the order of their INSERTs. What another batch works on is not among them."""
 
+# Of thousands of one moment, a sort would look at each for every chunk, and lose the order in which they lie.
+_BY_INDEX = text("SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)")
+
 OVERDUE = (
     _FOUND.where(_commands.expires_at <= func.least(func.now(), bindparam("seen_until")), _NOT_PASSED_OVER)
     .order_by(_commands.expires_at)
@@ -110,8 +113,12 @@ class LedgerWrite:
     expires_at: datetime | None
 
 
-def find(connection: Connection, found: Select[UUID, int], most: int, **given: Any) -> list[UUID]:
+def find(
+    connection: Connection, found: Select[UUID, int], most: int, *, passed_over: Uuids, seen_until: datetime | None
+) -> list[UUID]:
     """Keys of the first `most` rows of QUEUED or OVERDUE; fewer where their payloads are large."""
+    given = {"passed_over": passed_over, "seen_until": seen_until}
+    connection.execute(_BY_INDEX)
     keys: list[UUID] = []
     total = 0
     for key, size in connection.execute(found.limit(most), given):

@@ -52,7 +52,7 @@ def steady_port() -> int:
 
 
 @dataclass
-class Node:
+class ClusterNode:
     """One PostgreSQL. name: as a standby. proxy: what workers reach it through."""
 
     name: str
@@ -88,19 +88,19 @@ class Cluster:
 
     folder: Path
     size: int = 2
-    nodes: list[Node] = field(init=False)
-    primary: Node = field(init=False)
+    nodes: list[ClusterNode] = field(init=False)
+    primary: ClusterNode = field(init=False)
 
     def __post_init__(self) -> None:
         self.nodes = [self._node(f"node{number}") for number in range(1, self.size + 1)]
         self.primary = self.nodes[0]
 
-    def _node(self, name: str) -> Node:
+    def _node(self, name: str) -> ClusterNode:
         port = steady_port()
-        return Node(name, self.folder / name, port, Proxy(port))
+        return ClusterNode(name, self.folder / name, port, Proxy(port))
 
     @property
-    def standbys(self) -> list[Node]:
+    def standbys(self) -> list[ClusterNode]:
         """The nodes that follow the primary, or could."""
         return [node for node in self.nodes if node is not self.primary]
 
@@ -130,12 +130,12 @@ class Cluster:
             connect_timeout=CONNECT_SECONDS,
         )
 
-    def start(self, node: Node | None = None) -> None:
+    def start(self, node: ClusterNode | None = None) -> None:
         """Start the primary, or the node, on its data, and wait until it answers."""
         started = node or self.primary
         started.server = start_postgres(started.directory, durable=True, port=started.port, settings=SETTINGS)
 
-    def stop(self, node: Node) -> None:
+    def stop(self, node: ClusterNode) -> None:
         """End a node cleanly."""
         if node.server is not None:
             node.server.stop()
@@ -147,7 +147,7 @@ class Cluster:
         if self.primary.server is not None:
             self.primary.server.wait()
 
-    def follow(self, node: Node, through: Proxy | None = None) -> None:
+    def follow(self, node: ClusterNode, through: Proxy | None = None) -> None:
         """Make the node a standby of the primary, copied anew, and wait until it has all that the primary has.
 
         through: a proxy before the primary, by which the node follows it.
@@ -166,12 +166,12 @@ class Cluster:
         )
         self.wait_for(node)
 
-    def follows(self, node: Node) -> bool:
+    def follows(self, node: ClusterNode) -> bool:
         """Whether the node has at this moment all that the primary has."""
         found = "SELECT FROM pg_stat_replication WHERE application_name = %s AND state = 'streaming'"
         return bool(self.primary.execute(found, node.name))
 
-    def wait_for(self, node: Node) -> None:
+    def wait_for(self, node: ClusterNode) -> None:
         """Wait until the primary streams to the node."""
         wait_until(lambda: self.follows(node), f"{node.name} in step", passing=(psycopg.OperationalError,))
 
@@ -197,13 +197,13 @@ class Cluster:
         (self.primary.data / "standby.signal").touch()
         self.start()
 
-    def promote(self, node: Node) -> None:
+    def promote(self, node: ClusterNode) -> None:
         """Make the node the primary. Standbys of the one before have to follow it anew."""
         promote(database_url(node.directory, SUPERUSER, node.port))
         node.execute("ALTER SYSTEM RESET primary_conninfo")  # or it would follow its follower, were it demoted
         self.primary = node
 
-    def fail_over(self, node: Node) -> None:
+    def fail_over(self, node: ClusterNode) -> None:
         """Make the node the primary. It tells commits at once, for nobody follows it yet."""
         self.promote(node)
         self.acknowledge_by("")

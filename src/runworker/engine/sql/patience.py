@@ -1,8 +1,8 @@
-"""The wire to PostgreSQL: no wait on it is without an end.
+"""Patience with PostgreSQL: no wait for an answer is without an end.
 
-The kernel ends a wait on a wire that was cut without a word (keepalives, TCP user timeout), and a server that works on
-a long statement answers those. Something in between that acknowledges everything and passes nothing on is found by the
-clock alone: a server that has not answered for longer than it lets a statement run does not answer any more.
+The kernel notices a wire that was cut (`runworker.wire`). Something in between that acknowledges everything and passes
+nothing on is found by the clock alone: a server that has not answered for longer than it lets a statement run does not
+answer any more. So is a COMMIT that waits for a replica which is away, which no timeout of PostgreSQL's ends.
 """
 
 from collections.abc import Generator
@@ -16,17 +16,6 @@ _MARGIN_SECONDS: Final = 3.0
 """More than a statement's timeout, since the server's word that it is over has to come through."""
 
 _Ready = TypeVar("_Ready")
-
-
-def options(silence_seconds: int) -> dict[str, int]:
-    """Libpq's parameters for a wire that is given up when it was silent for so long. Unix sockets do without them."""
-    return {
-        "tcp_user_timeout": silence_seconds * 1000,
-        "keepalives": 1,
-        "keepalives_idle": max(silence_seconds // 3, 1),
-        "keepalives_interval": max(silence_seconds // 6, 1),
-        "keepalives_count": 4,
-    }
 
 
 class PatientConnection(psycopg.Connection[Any]):
