@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -25,6 +26,8 @@ SOLO: Final = ("--pool", "solo", *_ALONE)
 PREFORK: Final = ("--pool", "prefork", "--concurrency", "2", *_ALONE)
 
 KILLED: Final = "worker killed"
+
+LEAST_READY: Final = 2
 
 STOPPED_SECONDS: Final = (1.0, 8.0)
 """For how long a process stands still, at least and at most: for longer than its lease, some of the time."""
@@ -67,6 +70,7 @@ class Crew:
         end(self._deaths)  # until all workers are there
         self._stopped: dict[int, float] = {}
         self._expected: set[int] = set()
+        self._ready: set[int] = set()
         self._places = [
             WorkerProcesses(
                 settings,
@@ -89,6 +93,7 @@ class Crew:
             stack.callback(self.calm_down)
             for place in self._places:
                 place.start()
+            self._ready = {worker.pid for worker in self.workers}
             begin(self._deaths)
             self._stack = stack.pop_all()
         return self
@@ -117,12 +122,21 @@ class Crew:
         for place in self._places:
             for worker in place.take_ended():
                 self._stopped.pop(worker.pid, None)
+                self._ready.discard(worker.pid)
                 if not self._is_on_purpose(worker):
                     self.ended.append(f"the worker {worker.name} ended by itself, with exit code {worker.exit_code}")
                 place.launch()
+        for worker in self.workers:
+            if worker.pid not in self._ready and wait_for_any([worker.told], 0) and worker.heard():
+                self._ready.add(worker.pid)
 
-    def disturb(self) -> str:
-        """Do one of the things that happen to workers. Returns what, and to which process."""
+    def disturb(self) -> str | None:
+        """Do one of the things that happen to workers. Returns what, and to which process.
+
+        None where nothing was done, for no two workers take messages: on a slow machine none would be left at all.
+        """
+        if len(self._ready - self._stopped.keys()) < LEAST_READY:
+            return None
         harm = self._random.choice((self._kill, self._kill, self._kill, self._kill_child, self._stop, self._stop_child))
         return harm()
 

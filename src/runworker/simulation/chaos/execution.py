@@ -188,9 +188,9 @@ class _Execution:
         """Supervise and disturb workers until something is over."""
         while not is_over():
             self._tick()
-            if self._seconds < self._plan.seconds and time.monotonic() - self._disturbed_at > self._plan.disturb_every:
+            is_due = time.monotonic() - self._disturbed_at > self._plan.disturb_every
+            if self._seconds < self._plan.seconds and is_due and (what := self._crew.disturb()):
                 self._disturbed_at = time.monotonic()
-                what = self._crew.disturb()
                 self._history.noted("disturbed", what=what)
             time.sleep(TICK_SECONDS)
 
