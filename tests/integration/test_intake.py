@@ -14,7 +14,8 @@ from tests.crew import PREFORK, Crew, eventually
 
 from runworker import migrations, revisions
 from runworker.errors import ServerError
-from runworker.tasks import intake, requests
+from runworker.readiness import clock
+from runworker.tasks import requests
 from runworker.tasks.worker_app import WorkerApp
 from runworker.workers import WorkerProcess, environment_of
 
@@ -111,7 +112,7 @@ def test_a_message_expires_by_the_clock_of_postgresql(crew: Crew, monkeypatch: p
 
     app = WorkerApp("a day ahead", set_as_current=False)
     app.__dict__["settings"] = crew.settings
-    for module in (intake, requests):
+    for module in (clock, requests):
         monkeypatch.setattr(module, "datetime", Ahead)
 
     def is_expired(expires: datetime) -> bool:

@@ -5,6 +5,16 @@ What is wrong is a Blocker. Who asks decides what to do about it: a worker waits
 
 from runworker.readiness.blocker import Blocker
 from runworker.readiness.broker import AWAY, UNREACHABLE, look_at_broker, maxmemory_policy
+from runworker.readiness.clock import clock_behind
 from runworker.readiness.database import blockers, look_at
 
-__all__ = ["AWAY", "UNREACHABLE", "Blocker", "blockers", "look_at", "look_at_broker", "maxmemory_policy"]
+__all__ = [
+    "AWAY",
+    "UNREACHABLE",
+    "Blocker",
+    "blockers",
+    "clock_behind",
+    "look_at",
+    "look_at_broker",
+    "maxmemory_policy",
+]

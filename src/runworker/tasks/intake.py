@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -18,11 +18,9 @@ from celery.worker.consumer.tasks import Tasks
 from celery.worker.control import inspect_command
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
-from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from runworker.engine.sql.connection import connect
-from runworker.readiness import UNREACHABLE, Blocker, look_at, look_at_broker
+from runworker.readiness import UNREACHABLE, Blocker, clock_behind, look_at, look_at_broker
 
 _log = structlog.get_logger(__name__)
 
@@ -148,14 +146,10 @@ class Servers:
         if self._database is None:
             self._database = connect(self._app.settings)
         blockers = look_at(self._database)
-        if not blockers:
-            self._read_clock()
+        if not blockers and (behind := clock_behind(self._database)) is not None:
+            self.clock_behind = behind
         # A consumer whose broker is away or refuses takes nothing by itself, and connects again by itself.
         return blockers, [found for found in self._look_at_broker() if found.name not in UNREACHABLE]
-
-    def _read_clock(self) -> None:
-        with suppress(SQLAlchemyError), self._database.connect() as connection:  # the next look finds what is wrong
-            self.clock_behind = connection.execute(select(func.clock_timestamp())).scalar_one() - datetime.now(UTC)
 
     def _look_at_broker(self) -> list[Blocker]:
         try:
