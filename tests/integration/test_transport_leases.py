@@ -76,6 +76,19 @@ def test_a_consumer_fetches_under_a_lease(open_channel: Open, redis: Redis) -> N
     assert redis.zscore(f"plant:{LEASES}", holder) == 0
 
 
+def test_a_fetch_brings_back_a_lease_that_the_server_has_lost(open_channel: Open, redis: Redis) -> None:
+    channel = open_channel()
+    consumed(channel, 0)
+    holder = channel.holder.encode()
+    channel._lease._ended.set()  # as if its process died a moment later
+    channel._lease._keeper.join()
+    redis.flushall()
+    redis.lpush(QUEUE, sound())
+    consumed(channel, 1)
+    (found,) = redis.zrange(LEASES, 0, -1)
+    assert found == holder
+
+
 def test_only_what_a_dead_holder_did_alone_counts_against_a_message(open_channel: Open, redis: Redis) -> None:
     redis.lpush(QUEUE, *(sound({"number": number}) for number in range(3)))
     for begun, ended, expected in (

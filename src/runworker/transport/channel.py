@@ -64,6 +64,11 @@ class Channel(BindingChannel):
         return self.prefixed(self.unacked_key), self.prefixed(self.unacked_index_key)
 
     @property
+    def leases(self) -> str:
+        """Key of the sorted set of leases, as the server knows it."""
+        return self.prefixed(f"{self.unacked_key}_leases")
+
+    @property
     def holder(self) -> str:
         """Of the lease under which messages are fetched; empty where there is none."""
         return self._lease.holder if self._lease else ""
@@ -101,7 +106,7 @@ class Channel(BindingChannel):
         """Begin to consume. no_ack: messages of this queue are not entered as unacked: no acknowledgement follows."""
         (self._no_ack_queues.add if no_ack else self._no_ack_queues.discard)(queue)
         if self._lease is None and not no_ack:
-            self._lease = Lease(self.server, self.unacked[1], self.prefixed(f"{self.unacked_key}_leases"))
+            self._lease = Lease(self.server, self.unacked[1], self.leases)
         return super().basic_consume(queue, no_ack, *args, **options)
 
     def basic_get(self, queue: str, no_ack: bool = False, **_options: Any) -> Any:
@@ -224,7 +229,7 @@ class Channel(BindingChannel):
             for step in self.priority_steps
             for queue in queues
         ]
-        return FetchRequest(self.unacked, sources, wanted, self.holder)
+        return FetchRequest(self.unacked, self.leases, sources, wanted, self.holder)
 
     def _opened(self, item: Item) -> dict[str, Any] | None:
         """The message in an item. An item that is none is moved to the unreadable list."""

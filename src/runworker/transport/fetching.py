@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
+from runworker.transport.leases import LEASE_SECONDS
 from runworker.transport.scripts import TAKE
 
 AT_ONCE: Final = 100
@@ -36,17 +37,20 @@ class Item(NamedTuple):
 class FetchRequest:
     """A request for up to `wanted` messages, to be sent once.
 
-    unacked: the keys of hash and sorted set. holder: of the lease under which they are fetched, if there is one.
+    unacked: the keys of hash and sorted set. leases: the key of leases. holder: of the one under which they are
+    fetched, if there is one.
     """
 
-    def __init__(self, unacked: tuple[str, str], sources: Sequence[Source], wanted: int, holder: str = "") -> None:
+    def __init__(
+        self, unacked: tuple[str, str], leases: str, sources: Sequence[Source], wanted: int, holder: str = ""
+    ) -> None:
         self._sources = sources
         # Tags of our own, since a sender's, used twice, would hide one message behind another.
         self._begin = f"{holder}.{uuid4().hex}."
-        keys = [*unacked, *(source.key for source in sources)]
+        keys = [*unacked, leases, *(source.key for source in sources)]
         addresses = [source.address for source in sources]
         limits = [min(wanted, AT_ONCE), BYTES_AT_ONCE]
-        self.arguments: list[Any] = [len(keys), *keys, *limits, self._begin, *addresses]
+        self.arguments: list[Any] = [len(keys), *keys, *limits, self._begin, holder, LEASE_SECONDS, *addresses]
 
     def by_text(self) -> tuple[Any, ...]:
         """The command with the script in it, from which the server knows it the next time."""

@@ -11,16 +11,17 @@ ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
 
 TAKE: Final = """#!lua flags=allow-oom
 -- Takes messages off lists, most urgent list first, and enters each as unacked.
--- KEYS: hash and sorted set of unacked messages, then the lists.
--- ARGV: number of messages, number of bytes, the beginning of their tags, then for each list its address as the rest
--- of a JSON array, or nothing where messages are not acknowledged.
+-- KEYS: hash and sorted set of unacked messages, sorted set of leases, then the lists.
+-- ARGV: number of messages, number of bytes, the beginning of their tags, holder and seconds of the lease under which
+-- they are taken (nothing: under none), then for each list its address as the rest of a JSON array, or nothing where
+-- messages are not acknowledged.
 -- Returns the number of messages left in the lists, then for each list the messages taken.
 local wanted, bytes, tag = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local clock = redis.call('TIME')
 local time = clock[1] + clock[2] / 1000000
 local reply, number = {0}, 0
-for place = 3, #KEYS do
-    local list, address = KEYS[place], ARGV[place + 1]
+for place = 4, #KEYS do
+    local list, address = KEYS[place], ARGV[place + 2]
     local taken, entries, times = {}, {}, {}
     while number < wanted and bytes > 0 do
         local item = redis.call('LINDEX', list, -1 - #taken)
@@ -39,11 +40,13 @@ for place = 3, #KEYS do
     if #entries > 0 then
         redis.call('HSET', KEYS[1], unpack(entries))
         redis.call('ZADD', KEYS[2], unpack(times))
+        -- Its holder may die before it prolongs a lease that the server has lost meanwhile.
+        if ARGV[4] ~= '' then redis.call('ZADD', KEYS[3], 'NX', time + ARGV[5], ARGV[4]) end
     end
     if #taken > 0 then redis.call('LTRIM', list, 0, -1 - #taken) end
     -- Read even where nothing was taken: the server tells of changes to what a connection has read.
     reply[1] = reply[1] + redis.call('LLEN', list)
-    reply[place - 1] = taken
+    reply[place - 2] = taken
 end
 return reply
 """
