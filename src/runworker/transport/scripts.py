@@ -19,6 +19,8 @@ TAKE: Final = """#!lua flags=allow-oom
 local wanted, bytes, tag = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local clock = redis.call('TIME')
 local time = clock[1] + clock[2] / 1000000
+-- The holder may die before it prolongs a lease that the server has lost meanwhile.
+if ARGV[4] ~= '' then redis.call('ZADD', KEYS[3], 'NX', time + ARGV[5], ARGV[4]) end
 local reply, number = {0}, 0
 for place = 4, #KEYS do
     local list, address = KEYS[place], ARGV[place + 2]
@@ -40,8 +42,6 @@ for place = 4, #KEYS do
     if #entries > 0 then
         redis.call('HSET', KEYS[1], unpack(entries))
         redis.call('ZADD', KEYS[2], unpack(times))
-        -- Its holder may die before it prolongs a lease that the server has lost meanwhile.
-        if ARGV[4] ~= '' then redis.call('ZADD', KEYS[3], 'NX', time + ARGV[5], ARGV[4]) end
     end
     if #taken > 0 then redis.call('LTRIM', list, 0, -1 - #taken) end
     -- Read even where nothing was taken: the server tells of changes to what a connection has read.
