@@ -16,7 +16,8 @@ ENDS = {"keep", "ack", "acknowledge", "ack_log_error", "reject", "reject_log_err
 """Methods that keep a message, or end its way in the broker."""
 
 KNOWN = {
-    "engine/engine.py": {"_keep_failed"},  # tests/integration/test_engine_internal_errors.py
+    "engine/engine.py": {"keep"},
+    "engine/splitting.py": {"_keep_failed"},  # tests/integration/test_engine_internal_errors.py
     "tasks/commands.py": {"refuse"},
     "tasks/consumer.py": {"_keep", "_kept"},
     "tasks/quarantine.py": {"take"},  # tests/acceptance/test_poison.py

@@ -1,17 +1,18 @@
 """One blocker blocks itself only: what somebody holds keeps its own commands back, and no others."""
 
 import time
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 from tests.outsider import Outsider
 from tests.plant import Plant
 
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine import Engine
+from runworker.engine import Engine, transactions
+from runworker.engine.batch import BatchRequest, BatchResult, Resources
 from runworker.errors import Blocked
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
@@ -122,14 +123,14 @@ def test_a_blocked_command_ends_no_sweep(plant: Plant, engine: Engine, outsider:
 def test_a_fault_that_cannot_be_kept_ends_no_sweep(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = plant.engine(retry_seconds=0)
     keys = [plant.queue("start_run"), plant.queue("start_run")]
-    real: Any = engine._attempt
+    process = transactions.process
 
-    def faulty(request: Any, **how: Any) -> Any:
+    def faulty(connection: Connection, resources: Resources, request: BatchRequest) -> BatchResult:
         if keys[0] in request.stored:
             raise ZeroDivisionError("a fault put in by the test")
-        return real(request, **how)
+        return process(connection, resources, request)
 
-    monkeypatch.setattr(engine, "_attempt", faulty)
+    monkeypatch.setattr(transactions, "process", faulty)
     plant.sql("ALTER TABLE dead_letters RENAME TO dead_letters_away")
     assert sweep(engine) == 1
     assert [plant.ledger(key).status for key in keys] == ["QUEUED", "APPLIED"]
