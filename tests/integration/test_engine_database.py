@@ -21,6 +21,7 @@ from runworker.engine.sql.arrays import Uuids
 from runworker.errors import ConfigurationError
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
+from runworker.upkeep.expire import ALL
 
 APPLIED = CommandStatus.APPLIED
 
@@ -176,7 +177,7 @@ def rows_read(connection: Connection) -> Iterator[Counter[str]]:
 def rows_read_for(engine: Engine, command: Command) -> Counter[str]:
     """Rows that one command reads. Nothing is kept of it."""
     with engine.database.connect() as connection, rows_read(connection) as read:
-        process(connection, engine._resources, BatchRequest([command], {}))
+        process(connection, engine._transactions._resources, BatchRequest([command], {}))
     return read
 
 
@@ -196,7 +197,7 @@ def test_no_table_is_read_through_however_little_is_known_of_it(plant: Plant, en
 @pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.BLOCKED])
 def test_what_waits_is_found_among_what_is_decided(plant: Plant, engine: Engine, sought: Select[UUID]) -> None:
     engine.apply([*starts(plant, 200)[1], *waits(plant, 20)[1]])
-    given = {"changed_ids": Uuids([uuid4()])}
+    given = {"changed_ids": Uuids([uuid4()]), "passed_over": Uuids(()), "seen_until": ALL}
     with engine.database.connect() as connection:
         for _ in range(6):  # it is prepared by then
             connection.execute(sought, given)

@@ -86,7 +86,11 @@ def test_verdicts_tell_what_a_lot_became(plant: Plant, engine: Engine, life: Lif
     registered, passed = engine.apply([asked, life.decide("mell", temperature_c="3.0")])
     lot = {"lot_code": f"{prefix(plant)}0001", "lot_type": "RAW", "sku_type": None, "left_kg": "700"}
     about = {"status": "APPLIED", "replayed": False, "run_id": str(life.run), "lot_id": str(life.lots["mell"])}
-    key = {"command": "register_lot", "idempotency_key": str(asked.idempotency_key)}
+    key = {
+        "command": "register_lot",
+        "idempotency_key": str(asked.idempotency_key),
+        "payload_sha256": asked.fingerprint.hex(),
+    }
     assert registered.as_dict() == about | key | lot | {"lot_status": "QUARANTINE"}
     assert passed.state == lot | {"lot_status": "RELEASED", "ccp_violation": False}
 

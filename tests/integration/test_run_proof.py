@@ -28,7 +28,7 @@ from runworker.states import RunStatus
 QUEUE = "demo-test"
 GUARDED = ("production_runs", "run_step_executions", "commands", "dead_letters", "audit_events", "flow_versions")
 
-ENDS, STEPS, PINS, EFFECTS, TRAIL, LEDGER, DELIVERIES, LETTERS, CODES = RUN_CHECKS
+ENDS, STEPS, PINS, EFFECTS, TRAIL, LEDGER, CODES, DELIVERIES, LETTERS = RUN_CHECKS
 
 
 def applied(engine: Engine, random: Random, scenario: BuiltScenario) -> Expectation:
