@@ -12,9 +12,10 @@ from runworker.transport import require_tested_kombu
 
 DECIDING: Final = (
     "CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND",
+    "BROKER_URL", "RESULT_BACKEND",
 )  # fmt: skip
-"""Variables by which Celery lets itself be told of other servers."""
-LOADING: Final = ("CELERY_CONFIG_MODULE", "CELERY_LOADER")
+"""Variables by which Celery lets itself be told of other servers. The last two are options of its command line."""
+LOADING: Final = ("CELERY_CONFIG_MODULE", "CELERY_LOADER", "CONFIG_MODULE", "LOADER")
 
 
 @check("celery-environment")
