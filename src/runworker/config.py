@@ -19,6 +19,11 @@ from runworker.urls import broker_url, database_url, masked
 from runworker.wire import SILENCE_SECONDS
 
 PREFIX = "RUNWORKER_"
+
+CELERY_SERVERS = (
+    "CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND",
+)  # fmt: skip
+"""Variables by which Celery lets itself be told of other servers than its application names."""
 _SECRETS_DIRECTORY = PREFIX + "SECRETS_DIR"
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from runworker.commands import Command, parse
 from runworker.errors import KeyReused
@@ -17,7 +17,7 @@ _REUSED = "guard_commands_reused"
 _TEXT = text("SELECT public.enqueue_command(:command, CAST(:payload AS jsonb), :key)")
 _RAW = "SELECT public.enqueue_command(%(command)s, CAST(%(payload)s AS jsonb), %(key)s)"
 
-Upstream = Connection | Session | psycopg.Connection[Any]
+Upstream = Connection | Session | scoped_session[Session] | psycopg.Connection[Any]
 
 
 def enqueue(upstream: Upstream, command: Command | str, **fields: Any) -> UUID:
@@ -29,6 +29,12 @@ def enqueue(upstream: Upstream, command: Command | str, **fields: Any) -> UUID:
     Raises InvalidMessage, before anything is written, where the workers could not read the command. Raises KeyReused
     where the key is another command's, and the errors of `upstream`: its transaction has failed then.
     """
+    # What is neither may take the call and write nothing: asyncio's connections return what has to be awaited first.
+    if not isinstance(upstream, Connection | Session | scoped_session | psycopg.Connection):
+        raise TypeError(
+            f"enqueue takes a Connection or Session of SQLAlchemy or a Connection of psycopg, got {type(upstream)}; "
+            "for asyncio there are enqueue_async and run_sync"
+        )
     ready = _command(command, fields)
     try:
         if isinstance(upstream, psycopg.Connection):
@@ -42,6 +48,8 @@ def enqueue(upstream: Upstream, command: Command | str, **fields: Any) -> UUID:
 
 async def enqueue_async(upstream: psycopg.AsyncConnection[Any], command: Command | str, **fields: Any) -> UUID:
     """`enqueue` for psycopg's AsyncConnection. SQLAlchemy's have `run_sync`, which takes `enqueue` itself."""
+    if not isinstance(upstream, psycopg.AsyncConnection):
+        raise TypeError(f"enqueue_async takes an AsyncConnection of psycopg, got {type(upstream)}")
     ready = _command(command, fields)
     try:
         await upstream.execute(_RAW, _parameters(ready))

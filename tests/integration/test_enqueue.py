@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from tests.plant import Plant
 
 from runworker.client import KeyReused, enqueue, enqueue_async
@@ -37,13 +37,22 @@ def sqlalchemy_session(url: str) -> Iterator[Any]:
 
 
 @contextmanager
+def sqlalchemy_scoped_session(url: str) -> Iterator[Any]:
+    engine = create_engine(url)
+    session = scoped_session(sessionmaker(engine))
+    yield session
+    session.remove()
+    engine.dispose()
+
+
+@contextmanager
 def psycopg_connection(url: str) -> Iterator[Any]:
     with psycopg.connect(_conninfo(url)) as connection:
         yield connection
         connection.rollback()
 
 
-LIBRARIES = [sqlalchemy_connection, sqlalchemy_session, psycopg_connection]
+LIBRARIES = [sqlalchemy_connection, sqlalchemy_session, sqlalchemy_scoped_session, psycopg_connection]
 
 
 def _conninfo(url: str) -> str:
@@ -116,6 +125,23 @@ def test_a_key_of_another_command_is_refused(plant: Plant, engine: Engine, upstr
 def test_fields_of_a_command_that_has_its_own_are_a_mistake(plant: Plant, upstream: Any) -> None:
     with pytest.raises(TypeError):
         enqueue(upstream, plant.command("start_run"), source="me")
+
+
+def test_what_would_write_nothing_is_refused(plant: Plant) -> None:
+    fields = plant.fields("start_run")
+
+    async def through_asyncio() -> None:
+        async with await psycopg.AsyncConnection.connect(_conninfo(plant.url)) as connection:
+            with pytest.raises(TypeError, match="for asyncio there are enqueue_async and run_sync"):
+                enqueue(connection, "start_run", **fields)  # type: ignore[arg-type]  # the mistake in question
+
+    asyncio.run(through_asyncio())
+    with psycopg.connect(_conninfo(plant.url)) as connection:
+        with pytest.raises(TypeError, match="Cursor"):
+            enqueue(connection.cursor(), "start_run", **fields)  # type: ignore[arg-type]  # the mistake in question
+        with pytest.raises(TypeError, match="AsyncConnection"):
+            asyncio.run(enqueue_async(connection, "start_run", **fields))  # type: ignore[arg-type]  # as above
+    assert queued(plant) == []
 
 
 def test_for_asyncio(plant: Plant) -> None:

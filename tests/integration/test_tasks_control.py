@@ -95,16 +95,18 @@ def test_a_worker_that_knows_only_one_server_does_not_start(tmp_path: Path, know
     assert "is not set and no embedded servers are running; set it, or start `runworker up`" in ran.stderr
 
 
-def test_a_worker_that_celery_sends_elsewhere_does_not_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variable", ["CELERY_BROKER_URL", "BROKER_URL", "RESULT_BACKEND"])
+def test_a_worker_that_celery_sends_elsewhere_does_not_start(tmp_path: Path, variable: str) -> None:
     ran = celery(
         "worker",
         folder=tmp_path,
         RUNWORKER_BROKER_URL="redis://127.0.0.1:1/0",
         RUNWORKER_DATABASE_URL="postgresql://u@127.0.0.1:1/d",
-        CELERY_BROKER_URL=f"redis://:{HIDDEN}@elsewhere/0",
+        **{variable: f"redis://:{HIDDEN}@elsewhere/0"},
     )
     assert ran.returncode == 1
-    assert "do without the options --broker and --result-backend and without CELERY_BROKER_URL" in ran.stderr
+    told = ran.stderr.partition("do without the options --broker and --result-backend and without the variables ")[2]
+    assert variable in told.replace(",", "").split()
     assert HIDDEN not in ran.stderr
 
 

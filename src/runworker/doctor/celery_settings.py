@@ -4,17 +4,16 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from runworker.config import CELERY_SERVERS
 from runworker.doctor.access import Access
 from runworker.doctor.findings import Finding, check, error, listed, ok, warning
 from runworker.errors import ConfigurationError
 from runworker.tasks.worker_app import WorkerApp, celery_settings
 from runworker.transport import require_tested_kombu
 
-DECIDING: Final = (
-    "CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND",
-)  # fmt: skip
-"""Variables by which Celery lets itself be told of other servers."""
-LOADING: Final = ("CELERY_CONFIG_MODULE", "CELERY_LOADER")
+DECIDING: Final = (*CELERY_SERVERS, "BROKER_URL", "RESULT_BACKEND")
+"""Variables by which Celery lets itself be told of other servers. The last two are options of its command line."""
+LOADING: Final = ("CELERY_CONFIG_MODULE", "CELERY_LOADER", "CONFIG_MODULE", "LOADER")
 
 
 @check("celery-environment")

@@ -118,8 +118,9 @@ class ServersKnown(bootsteps.Step):
         if told != dict.fromkeys(told, ours["broker_url"]) | {"result_backend": ours["result_backend"]}:
             raise ConfigurationError(
                 "Celery is told of other servers than RUNWORKER_BROKER_URL and RUNWORKER_RESULT_BACKEND_URL name: do "
-                "without the options --broker and --result-backend and without CELERY_BROKER_URL, "
-                "CELERY_BROKER_READ_URL, CELERY_BROKER_WRITE_URL and CELERY_RESULT_BACKEND"
+                "without the options --broker and --result-backend and without the variables BROKER_URL, "
+                "RESULT_BACKEND, CELERY_BROKER_URL, CELERY_BROKER_READ_URL, CELERY_BROKER_WRITE_URL and "
+                "CELERY_RESULT_BACKEND"
             )
         _ = worker.app.engine  # says the same of PostgreSQL; connects only when there is work
 

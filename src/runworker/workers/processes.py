@@ -20,7 +20,7 @@ from typing import IO, Final, Self
 
 from pydantic import SecretStr
 
-from runworker.config import PREFIX, Settings
+from runworker.config import CELERY_SERVERS, PREFIX, Settings
 from runworker.errors import ServerError
 
 READY_SECONDS: Final = 60.0
@@ -32,13 +32,17 @@ SOLO: Final = ("--pool", "solo", "--without-gossip", "--without-mingle")
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment of a process that shall have these settings, but for the owner's URL: a worker owns nothing."""
+    """The environment of a process that shall have these settings, but for the owner's URL: a worker owns nothing.
+
+    Celery's own variables do not lead it to other servers than these settings name.
+    """
     given: dict[str, str] = {}
     for name in sorted(settings.model_fields_set - {"migration_url"}):
         value = getattr(settings, name)
         if value is not None:
             given[PREFIX + name.upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    kept = (name for name in os.environ if not name.startswith(PREFIX) and name not in CELERY_SERVERS)
+    inherited = {name: os.environ[name] for name in kept}
     return inherited | given
 
 
