@@ -2,14 +2,21 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, Final
+from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery, states
 from structlog.testing import capture_logs
 
+from runworker.codes import Code
 from runworker.errors import Unavailable
-from runworker.tasks.results import RedisResults, success, write
+from runworker.states import CommandStatus
+from runworker.tasks.requests import PooledRequest
+from runworker.tasks.results import RedisResults, store, store_late, success, write
+from runworker.verdicts import Verdict
 
 Store = Callable[[RedisResults, Any], None]
 
@@ -119,3 +126,37 @@ def test_a_server_that_refuses_is_told_to_the_batch_and_logged_for_celery(backen
     with capture_logs() as log:
         as_celery_does(backend, APPLIED)
     assert [(entry["event"], entry["task_ids"]) for entry in log] == [("verdict.untold", ["task"])]
+
+
+def as_late_verdicts(app: Any, task_id: str, verdict: Verdict) -> None:
+    store_late(app, {task_id: verdict})
+
+
+def as_answers_to_many(app: Any, task_id: str, verdict: Verdict) -> None:
+    store(app, [(PooledRequest("runworker.apply", task_id, [], {}, {}, None, False), [verdict.as_dict()])])
+
+
+def as_the_tracer(app: Any, task_id: str, verdict: Verdict) -> None:
+    app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
+
+
+@pytest.mark.parametrize("told", [as_late_verdicts, as_answers_to_many, as_the_tracer])
+def test_a_decision_replaces_what_stands_under_its_key(
+    backend: RedisResults, told: Callable[[Any, str, Verdict], None]
+) -> None:
+    app = SimpleNamespace(backend=backend, now=lambda: datetime.now(UTC))
+    key = uuid4()
+    applied = Verdict(CommandStatus.APPLIED, "hold_run", key)
+    reused = Verdict(CommandStatus.REJECTED, "hold_run", key, code=Code.IDEMPOTENCY_KEY_REUSED)
+
+    told(app, str(uuid4()), applied)
+    assert result_of(backend, key) is None, "of a key under which nobody was told anything nothing is kept"
+    write(backend, [success(str(key), TOO_LATE, "2026-01-25T06:05:00")])
+    told(app, str(uuid4()), reused)
+    assert result_of(backend, key) == TOO_LATE, "what is said of another message is none of its business"
+    told(app, str(uuid4()), applied)
+    assert result_of(backend, key) == applied.as_dict()
+
+
+def result_of(backend: RedisResults, key: UUID) -> Any:
+    return backend.get_task_meta(str(key), cache=False)["result"]

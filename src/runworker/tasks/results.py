@@ -6,7 +6,7 @@ writes last. All ways to a result go through the one script: nothing comes betwe
 results is one round trip.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from runworker.codes import UNRECORDED
 from runworker.errors import Unavailable
 from runworker.tasks.requests import PooledRequest
+from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
@@ -49,14 +50,14 @@ local function is_decided_now(text)
 end
 
 for place, key in ipairs(KEYS) do
-  local new, stands = ARGV[place + 1], false
+  local new, stands = ARGV[place + 2], false
   local known = redis.call('GET', key)
   if known then
     local old_weight, new_weight = weight(known), weight(new)
     stands = old_weight > new_weight
       or (old_weight == new_weight and old_weight == FINAL and not is_decided_now(new))
   end
-  if not stands then
+  if not stands and (known or place <= tonumber(ARGV[2])) then
     redis.call('SETEX', key, ARGV[1], new)
     redis.call('PUBLISH', key, new)
   end
@@ -74,7 +75,16 @@ _PATIENCE: Final = {"max_retries": 3}
 def store(app: Any, answers: Sequence[tuple[PooledRequest, Any]]) -> None:
     """Store the answers to messages, unless the sender wants none. Raises Unavailable where that cannot be done now."""
     now = app.now().isoformat()
-    write(app.backend, [_meta(pooled, answer, now) for pooled, answer in answers if not pooled.ignored])
+    told = [(pooled.task_id, answer) for pooled, answer in answers]
+    metas = [_meta(pooled, answer, now) for pooled, answer in answers if not pooled.ignored]
+    write(app.backend, metas, _of_keys(app.backend, told, now))
+
+
+def store_late(app: Any, verdicts: Mapping[str, Verdict]) -> None:
+    """Store verdicts by task id that were decided after their message was answered. Raises Unavailable."""
+    now = app.now().isoformat()
+    told = [(task_id, verdict.as_dict()) for task_id, verdict in verdicts.items()]
+    write(app.backend, [success(*each, now) for each in told], _of_keys(app.backend, told, now))
 
 
 def success(task_id: str, result: Any, now: str, **more: Any) -> dict[str, Any]:
@@ -90,14 +100,41 @@ def success(task_id: str, result: Any, now: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def write(backend: Any, metas: Sequence[Mapping[str, Any]]) -> None:
-    """Store results in Celery's format, in their order, where nothing stronger stands. Raises Unavailable."""
-    if not metas:
+def write(backend: Any, metas: Sequence[Mapping[str, Any]], instead: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Store results in Celery's format, in their order, where nothing stronger stands. Raises Unavailable.
+
+    instead: results that are stored where their task has one already, and not otherwise.
+    """
+    everything = [*metas, *instead]
+    if not everything:
         return
-    keys = [backend.get_key_for_task(meta["task_id"]) for meta in metas]
-    arguments = [backend.expires, *(backend.encode(meta) for meta in metas)]
+    keys = [backend.get_key_for_task(meta["task_id"]) for meta in everything]
+    arguments = [backend.expires, len(metas), *(backend.encode(meta) for meta in everything)]
+    _ensured(backend, lambda: backend.client.register_script(_STORE)(keys=keys, args=arguments))
+
+
+def _of_keys(backend: Any, told: Sequence[tuple[str, Any]], now: str) -> list[Mapping[str, Any]]:
+    """Results of those commands whose key is another task's id than they were told under, if it has a result.
+
+    Clients use keys as task ids. An earlier message about the command may have been answered under that: it came too
+    late, say, or could not be read.
+    """
+    verdicts = [
+        (verdict["idempotency_key"], verdict)
+        for task_id, answer in told
+        for verdict in (answer if isinstance(answer, list) else [answer])
+        if isinstance(verdict, Mapping) and verdict.get("idempotency_key") not in (None, task_id)
+        if verdict.get("code") not in UNRECORDED and "dead_letter" not in verdict
+    ]
+    keys = [backend.get_key_for_task(key) for key, _ in verdicts]
+    if not keys or not _ensured(backend, lambda: backend.client.exists(*keys)):
+        return []
+    return [success(key, verdict, now) for key, verdict in verdicts]
+
+
+def _ensured(backend: Any, work: Callable[[], Any]) -> Any:
     try:
-        backend.ensure(_run, (backend, keys, arguments), **_PATIENCE)
+        return backend.ensure(work, (), **_PATIENCE)
     except (RedisError, OSError) as error:
         raise Unavailable(f"results cannot be stored: {error}") from error
 
@@ -109,7 +146,7 @@ class _Weighing(RedisBackend):
         """Store what Celery stores one by one. What is decided stays so: where it cannot be told, it is logged."""
         meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         try:
-            write(self, [{**meta, "task_id": task_id}])
+            write(self, [{**meta, "task_id": task_id}], _of_keys(self, [(task_id, result)], meta["date_done"]))
         except Unavailable as error:
             _log.error("verdict.untold", task_ids=[task_id], error=str(error))
         return result
@@ -140,10 +177,6 @@ BACKENDS: Final = {
     for scheme, kind in (("redis", RedisResults), ("rediss", RedisResults), ("sentinel", SentinelResults))
 }
 """By scheme of the URL, named as Celery's loader wants them."""
-
-
-def _run(backend: Any, keys: Sequence[Any], arguments: Sequence[Any]) -> None:
-    backend.client.register_script(_STORE)(keys=keys, args=arguments)
 
 
 def _meta(pooled: PooledRequest, answer: Any, now: str) -> Mapping[str, Any]:

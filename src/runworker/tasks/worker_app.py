@@ -60,8 +60,7 @@ class WorkerApp(Celery):
         return self._engine
 
     def _tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
-        now = self.now().isoformat()
-        results.write(self.backend, [results.success(id_, each.as_dict(), now) for id_, each in verdicts.items()])
+        results.store_late(self, verdicts)
 
     def _forget_engine(self) -> None:
         self._engine = None
