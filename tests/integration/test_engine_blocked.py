@@ -16,6 +16,7 @@ from runworker.engine.batch import BatchRequest, BatchResult, Resources
 from runworker.errors import Blocked
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
+from runworker.upkeep.expire import CHUNK, expire_overdue
 
 APPLIED = CommandStatus.APPLIED
 
@@ -118,6 +119,48 @@ def test_a_blocked_command_ends_no_sweep(plant: Plant, engine: Engine, outsider:
     while plant.ledger(keys[0]).status != "APPLIED":
         assert time.monotonic() < deadline
         sweep(engine)
+
+
+def test_a_sweep_waits_once_for_all_that_is_about_what_is_held(
+    plant: Plant, engine: Engine, outsider: Outsider
+) -> None:
+    """Whoever queued hundreds of commands for one run does not keep the outbox of the others waiting."""
+    held, free = started(plant, engine, 2)
+    for _ in range(60):
+        plant.queue("advance_step", run_id=held, to_step_index=1)
+    other = plant.queue("advance_step", run_id=free, to_step_index=1)
+    outsider.hold("production_runs", held)
+    began = time.monotonic()
+    assert sweep(engine) == 1
+    assert time.monotonic() - began < 8
+    assert plant.ledger(other).status == APPLIED
+
+
+def test_more_than_a_chunk_that_cannot_expire_keeps_no_others_from_it(plant: Plant, outsider: Outsider) -> None:
+    engine = plant.engine(lock_timeout_seconds=1, wait_seconds=1)
+    held, free = started(plant, engine, 2)
+    engine.apply(advances(plant, [held] * (CHUNK + 1), 3))
+    (last,) = advances(plant, [free], 3)
+    engine.apply([last])
+    plant.sql("SELECT pg_sleep_until(max(expires_at)) FROM commands")
+    outsider.hold("production_runs", held)
+    assert expire_overdue(engine) == 1
+    assert plant.ledger(last.idempotency_key).status == "EXPIRED"
+
+
+def test_a_rule_of_somebody_elses_keeps_back_nobody_about_the_same_run(plant: Plant, engine: Engine) -> None:
+    queued, sent = started(plant, engine, 2)
+    plant.sql("ALTER TABLE production_runs ADD CONSTRAINT ck_house CHECK (status_reason NOT LIKE 'nobody says%')")
+    refused = {"reason": "nobody says such things"}
+    keys = [
+        plant.queue("hold_run", run_id=queued, **refused),
+        plant.queue("advance_step", run_id=queued, to_step_index=1),
+    ]
+    assert sweep(engine) == 1
+    assert [plant.ledger(key).status for key in keys] == ["QUEUED", "APPLIED"]
+    with pytest.raises(Blocked) as blocked:
+        engine.apply([plant.command("hold_run", run_id=sent, **refused), *advances(plant, [sent], 1)])
+    assert [verdict and verdict.status for verdict in blocked.value.verdicts] == [None, APPLIED]
 
 
 def test_a_fault_that_cannot_be_kept_ends_no_sweep(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ UNREADABLE: Final = {"status": "REJECTED", "code": "INVALID_FIELD", "dead_letter
 MALFORMED: Final = {"status": "REJECTED", "code": "MALFORMED_MESSAGE", "dead_letter": 8}
 REUSED: Final = {"status": "REJECTED", "code": "IDEMPOTENCY_KEY_REUSED"}
 TOO_LATE: Final = {"status": "EXPIRED", "code": "MESSAGE_EXPIRED"}
+AGAIN: Final = {"status": "APPLIED", "code": None, "replayed": False, "run_status": "RUNNING"}
+"""Of a ledger whose first decision a failover has cost it."""
 KEYS: Final = {"5f0c1f3e-8f6e-4c57-9c1b-0d3f2b6a7e10": None}
 
 REPLACED: Final = [
@@ -43,6 +45,8 @@ REPLACED: Final = [
     (WAITING, LAPSED),
     ([WAITING, APPLIED], [REPLAYED, REPLAYED]),
     ([UNREADABLE, APPLIED], [UNREADABLE, REPLAYED]),
+    (REJECTED, AGAIN),
+    ([APPLIED, REJECTED], [REPLAYED, AGAIN]),
     ({}, KEYS),
 ]
 STANDS: Final = [

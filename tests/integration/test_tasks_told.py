@@ -145,3 +145,14 @@ def test_what_a_time_limit_ends_is_done_again_and_is_no_failure(crew: Crew, batc
         assert crew.stored_result(sent.id) is None  # no FAILURE, either
     assert crew.verdict(sent)["status"] == "APPLIED"
     crew.wait_until_idle()
+
+
+def test_an_unreadable_part_is_kept_once_however_often_its_message_comes_back(crew: Crew) -> None:
+    crew.hire(lock_timeout_seconds=1)
+    run = started(crew)
+    blocked = {"command": "hold_run", **crew.plant.fields("hold_run", run_id=run)}
+    with locked(crew, run):
+        sent = crew.upstream.send_task("runworker.apply", kwargs={"commands": [{"command": "nonsense"}, blocked]})
+        eventually(lambda: crew.written().count("message.requeued") > 1, "the message given back, twice")
+    assert [part["status"] for part in crew.verdict(sent)] == ["REJECTED", "APPLIED"]
+    assert [letter.times for letter in crew.plant.sql("SELECT times FROM dead_letters")] == [1]

@@ -62,7 +62,7 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
     pool = SimpleNamespace(num_processes=1, uses_semaphore=False, apply_async=apply_async)
     intake = Intake(lambda: ([], []))
     intake.is_open = True
-    batches = Batches(SimpleNamespace(hub=hub, pool=pool), intake, 100, send_alone=lambda _request: None)
+    batches = Batches(SimpleNamespace(hub=hub, pool=pool), intake, 100)
     batches.join(request)
     # Something else in the same tick takes longer than the moment after which the next tick was due.
     hub.call_later(0, time.sleep, 0.01)
@@ -152,7 +152,7 @@ def batches_on(pool: _Pool, *messages: _Message) -> tuple[_Soon, list[Any]]:
     intake = Intake(lambda: ([], []))
     intake.is_open = True
     quarantine = SimpleNamespace(is_due=lambda message: message.deaths >= 2, take=quarantined.append)
-    batches = Batches(SimpleNamespace(hub=soon, pool=pool, quarantine=quarantine), intake, 100, lambda _request: None)
+    batches = Batches(SimpleNamespace(hub=soon, pool=pool, quarantine=quarantine), intake, 100)
     for message in messages:
         batches.join(message)  # type: ignore[arg-type]
     soon.run()

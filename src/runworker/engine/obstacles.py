@@ -1,7 +1,8 @@
 """What stands in the way: commands that could not get past a lock, or past a rule that is none of ours.
 
-They are remembered for a while, so that no batch waits for the same lock again. A command that needs all that a blocked
-one needed is blocked as well; one that needs less, or other things, is tried.
+They are remembered for a while, so that no batch waits for the same lock again. A command that is about all that a
+locked one is about is blocked as well; one that is about less, or other things, is tried. What met a rule of somebody
+else's blocks itself alone: who is about the same may well get past it.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from runworker.commands import Command
+from runworker.engine.constraints import Blame, blame
 
 PAUSE_SECONDS: Final = 2.0
 """Until a blocked command is tried again."""
@@ -18,12 +20,12 @@ _FORGOTTEN_SECONDS: Final = 60.0
 """After which a command that did not come again is no longer told apart."""
 
 Needs = frozenset[UUID]
-"""Ids that something needs: what a command is about, or the key of a stored one."""
+"""Ids that something needs: a command's key and what it is about."""
 
 
-def needs(command: Command) -> Needs:
-    """What a command is about; its own key where that is neither a run nor a lot."""
-    return command.targets or frozenset((command.idempotency_key,))
+def needs(key: UUID, command: Command | None) -> Needs:
+    """What a command needs. None: of a stored one that cannot be read, no more is known than its key."""
+    return frozenset((key,)) | (command.targets if command else frozenset())
 
 
 class Obstacles:
@@ -32,8 +34,16 @@ class Obstacles:
     def __init__(self) -> None:
         self._met: dict[Needs, float] = {}
 
-    def meet(self, needed: Needs) -> None:
-        """Remember needs that could not be served, and forget those of long ago."""
+    @property
+    def are_any(self) -> bool:
+        """Whether anything was in somebody's way lately."""
+        return bool(self._met)
+
+    def meet(self, error: BaseException, key: UUID, command: Command | None) -> None:
+        """Remember a command that could not get past an error, and forget those of long ago."""
+        needed: Needs = frozenset((key,))
+        if command and blame(error) is Blame.LOCK:
+            needed = command.targets or needed
         now = monotonic()
         self._met = {needs: at for needs, at in self._met.items() if now - at < _FORGOTTEN_SECONDS} | {needed: now}
 

@@ -15,9 +15,9 @@ import structlog
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.engine.asked import Asked, Places
-from runworker.engine.batch import BatchRequest, BatchResult
+from runworker.engine.batch import BatchRequest, BatchResult, PendingCommand
 from runworker.engine.constraints import as_rejection, is_passing, reason, sqlstate
-from runworker.engine.obstacles import Obstacles, needs
+from runworker.engine.obstacles import Needs, Obstacles, needs
 from runworker.engine.sql import ledger
 from runworker.engine.sql.arrays import Uuids
 from runworker.engine.sql.dead_letters import NewDeadLetter
@@ -42,7 +42,7 @@ class Splitter:
 
     def apply(self, asked: Asked) -> None:
         """Apply commands, and take down the verdict of each, or why it is left."""
-        apart = {place for place, each in enumerate(asked.commands) if self._obstacles.are_known_to(needs(each))}
+        apart = {place for place, each in enumerate(asked.commands) if self._obstacles.are_known_to(_needs(each))}
         self._apply(asked, [place for place in range(len(asked.commands)) if place not in apart])
         if apart:
             asked.hasty = True
@@ -67,14 +67,14 @@ class Splitter:
                 self._apply_alone(asked, places[0], error)
         else:
             asked.answer(places, result.verdicts)
-            self._obstacles.pass_by(needs(asked.commands[place]) for place in places)
+            self._obstacles.pass_by(_needs(asked.commands[place]) for place in places)
 
     def _apply_part(self, asked: Asked, places: Places) -> None:
         """Apply a part of what could not be applied as a whole, but for what is known to be blocked."""
         if asked.is_over:
             asked.leave("there was no time to look for it")
             return
-        free = [place for place in places if not self._obstacles.block(needs(asked.commands[place]))]
+        free = [place for place in places if not self._obstacles.block(_needs(asked.commands[place]))]
         if len(free) < len(places):
             asked.leave("as it was a moment ago")
         self._apply(asked, free)
@@ -91,7 +91,7 @@ class Splitter:
         except Exception as met:
             if not (is_passing(met) or isinstance(met, _NotKept)):
                 raise
-            self._obstacles.meet(needs(command))
+            self._obstacles.meet(met, command.idempotency_key, command)
             _log_blocked(met, command.idempotency_key)
             asked.leave(met)
         else:
@@ -135,7 +135,8 @@ class Splitter:
 
     def judge(self, keys: Sequence[UUID], *, expire: datetime | None, share: bool = False) -> set[UUID]:
         """Judge stored commands in one transaction, or else apart. Returns the keys of those that are left."""
-        apart = [key for key in keys if self._obstacles.are_known_to(frozenset((key,)))]
+        known = self._read(keys) if self._obstacles.are_any else {}
+        apart = [key for key, command in known.items() if self._obstacles.are_known_to(needs(key, command))]
         together = [key for key in keys if key not in apart] if apart else keys
         left: set[UUID] = set()
         try:
@@ -154,10 +155,10 @@ class Splitter:
         Returns the keys of those that were left as they are. None of them keeps the others from being judged.
         """
         left: set[UUID] = set()
-        queue = deque(keys)
+        queue = deque(self._read(keys).items())
         while queue:
-            key = queue.popleft()
-            needed = frozenset((key,))
+            key, command = queue.popleft()
+            needed = needs(key, command)
             if self._obstacles.block(needed):
                 left.add(key)
                 continue
@@ -167,12 +168,12 @@ class Splitter:
                 raise
             except Exception as error:
                 # Of any kind: one whose fault can neither be told nor kept is for the next round as well.
-                self._obstacles.meet(needed)
+                self._obstacles.meet(error, key, command)
                 _log_blocked(error, key)
                 left.add(key)
             else:
                 self._obstacles.pass_by([needed])
-                queue.extend(self._waiting_for(changed_ids))
+                queue.extend(self._read(self._waiting_for(changed_ids)).items())
         return left
 
     def _judge_alone(self, key: UUID, *, expire: datetime | None) -> BatchResult:
@@ -190,6 +191,17 @@ class Splitter:
                     Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters"
                 )
             return self._transactions.process(BatchRequest(stored=[key], refused={key: rejection}, wake=False))
+
+    def _read(self, keys: Iterable[UUID]) -> dict[UUID, Command | None]:
+        """Stored commands by key, in the order of `keys`; None for those that cannot be read."""
+        commands: dict[UUID, Command | None] = dict.fromkeys(keys)
+        if not commands:
+            return commands
+        rows = self._transactions.read(lambda connection: ledger.peek(connection, list(commands)))
+        for row in rows:
+            command = PendingCommand.of_row(row).command
+            commands[row.idempotency_key] = command if isinstance(command, Command) else None
+        return commands
 
     def _waiting_for(self, changed_ids: Collection[UUID]) -> list[UUID]:
         if not changed_ids:
@@ -210,6 +222,10 @@ class Splitter:
             return self._transactions.keep(letter)
         except Unavailable as unkept:
             raise _NotKept(str(unkept)) from unkept
+
+
+def _needs(command: Command) -> Needs:
+    return needs(command.idempotency_key, command)
 
 
 def _log_split(error: Exception, **parts: int) -> None:

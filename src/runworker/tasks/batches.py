@@ -58,19 +58,17 @@ def noting_what_begins(send: Callable[[Request], None]) -> Callable[[Request], N
 class Batches:
     """The requests of one worker that wait for their batch, and the batches at work: one a pool process at most.
 
-    size: commands of a batch at most; a message that carries more is a batch by itself. send_alone: the way of one
-    request to the pool. Lives in the thread of the event loop. Requests that wait here are unacked: they may be
-    forgotten at any moment, and come back to the queue.
+    size: commands of a batch at most; a message that carries more is a batch by itself. Lives in the thread of the
+    event loop. Requests that wait here are unacked: they may be forgotten at any moment, and come back to the queue.
 
     A suspect is a request that was lost with a process: it is a batch by itself. In a worker that is its own pool,
     nothing else is at work meanwhile.
     """
 
-    def __init__(self, consumer: Any, intake: Intake, size: int, send_alone: Callable[[Request], None]) -> None:
+    def __init__(self, consumer: Any, intake: Intake, size: int) -> None:
         self._consumer = consumer
         self._intake = intake
         self.size = size
-        self._send_alone = send_alone
         self._waiting: deque[Request] = deque()
         self._suspects: list[Request] = []
         self._working: set[_Batch] = set()

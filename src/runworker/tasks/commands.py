@@ -203,15 +203,13 @@ class ApplyTask(BatchedTask):
             items = _listed(fields, "commands")
         except InvalidMessage as error:
             return self.refuse(error, "apply", fields, args).as_dict()
-        read = [self._read(item) for item in items]
+        read = [_parsed_or_not(item) for item in items]
         verdicts = iter(self.decide([command for command in read if isinstance(command, Command)]))
-        return [(entry if isinstance(entry, Verdict) else next(verdicts)).as_dict() for entry in read]
-
-    def _read(self, item: object) -> Command | Verdict:
-        try:
-            return _parsed(item)
-        except InvalidMessage as error:
-            return self.refuse(error, *_name_and_fields(item))
+        # Kept only now: a message that goes back, as a lock is in one command's way, would keep the others each time.
+        return [
+            (next(verdicts) if isinstance(each, Command) else self.refuse(each, *_name_and_fields(item))).as_dict()
+            for item, each in zip(items, read, strict=True)
+        ]
 
 
 class VerdictsTask(RunworkerTask):
@@ -257,6 +255,13 @@ def _name_and_fields(item: object) -> tuple[object, dict[str, Any]]:
 
 def _parsed(item: object) -> Command:
     return parse(*_name_and_fields(item))
+
+
+def _parsed_or_not(item: object) -> Command | InvalidMessage:
+    try:
+        return _parsed(item)
+    except InvalidMessage as error:
+        return error
 
 
 def _listed(fields: Mapping[str, Any], name: str) -> list[Any]:

@@ -43,7 +43,7 @@ class Consumer(StockConsumer):
         self.quarantine = Quarantine(self, self._kept)
         if not pool.uses_semaphore and pool.num_processes == 1:
             on_task_request = noting_what_begins(on_task_request)
-        self.batches = Batches(self, app.intake, size, on_task_request) if size > 1 else None
+        self.batches = Batches(self, app.intake, size) if size > 1 else None
         if not pool.uses_semaphore:  # Celery counts cores here, and a solo worker uses one
             options["initial_prefetch_count"] = pool.num_processes * options["prefetch_multiplier"]
         super().__init__(on_task_request, **options)

@@ -11,6 +11,9 @@ from runworker.engine.sql.ledger import OVERDUE
 CHUNK: Final = 100
 """Commands of one transaction at most."""
 
+_MOST_LEFT: Final = 1000
+"""Commands that one look leaves at most: somebody holds what they are about."""
+
 ALL: Final = datetime.max.replace(tzinfo=UTC)
 """Of all that was sent, every message was looked at."""
 
@@ -23,10 +26,10 @@ def expire_overdue(engine: Engine, seen_until: datetime = ALL, stopping: Callabl
     """
     judged = 0
     left: set[UUID] = set()
-    while not stopping():
+    while not stopping() and len(left) < _MOST_LEFT:
         chunk = engine.judge_found(OVERDUE, CHUNK, left, expire=seen_until)
         judged += chunk.judged
         left |= chunk.left
-        if not chunk.judged:
+        if not (chunk.judged or chunk.left):
             break
     return judged
