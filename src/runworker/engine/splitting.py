@@ -42,7 +42,9 @@ class Splitter:
 
     def apply(self, asked: Asked) -> None:
         """Apply commands, and take down the verdict of each, or why it is left."""
-        apart = {place for place, each in enumerate(asked.commands) if self._obstacles.are_known_to(_needs(each))}
+        apart: set[int] = set()
+        if self._obstacles.are_any:
+            apart = {place for place, each in enumerate(asked.commands) if self._obstacles.are_known_to(_needs(each))}
         self._apply(asked, [place for place in range(len(asked.commands)) if place not in apart])
         if apart:
             asked.hasty = True
