@@ -13,6 +13,7 @@ from runworker.commands import Command
 from runworker.config import Settings
 from runworker.engine import Engine, transactions
 from runworker.engine.batch import BatchRequest, BatchResult, Resources
+from runworker.engine.obstacles import PAUSE_SECONDS
 from runworker.errors import Blocked
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
@@ -146,6 +147,23 @@ def test_more_than_a_chunk_that_cannot_expire_keeps_no_others_from_it(plant: Pla
     outsider.hold("production_runs", held)
     assert expire_overdue(engine) == 1
     assert plant.ledger(last.idempotency_key).status == "EXPIRED"
+
+
+def test_what_was_held_beyond_its_time_is_given_one_more_sweep(plant: Plant, outsider: Outsider) -> None:
+    """Its turn was held up by the same lock, and comes once that is gone."""
+    engine = plant.engine(lock_timeout_seconds=1, wait_seconds=1)
+    (held,) = started(plant, engine, 1)
+    (early,) = advances(plant, [held], 3)
+    engine.apply([early])
+    plant.sql("SELECT pg_sleep_until(max(expires_at)) FROM commands")
+    outsider.hold("production_runs", held)
+    assert expire_overdue(engine) == 0
+    outsider.rollback()
+    time.sleep(PAUSE_SECONDS)
+    expire_overdue(engine)
+    assert plant.ledger(early.idempotency_key).status == "WAITING"
+    assert expire_overdue(engine) == 1
+    assert plant.ledger(early.idempotency_key).status == "EXPIRED"
 
 
 def test_a_rule_of_somebody_elses_keeps_back_nobody_about_the_same_run(plant: Plant, engine: Engine) -> None:

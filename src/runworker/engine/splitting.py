@@ -164,8 +164,10 @@ class Splitter:
             if self._obstacles.block(needed):
                 left.add(key)
                 continue
+            # What was in its way may have kept its turn from coming, too: that is given until the next sweep.
+            in_time = None if self._obstacles.are_known_to(needed) else expire
             try:
-                changed_ids = self._judge_alone(key, expire=expire).changed_ids
+                changed_ids = self._judge_alone(key, expire=in_time).changed_ids
             except Unavailable:
                 raise
             except Exception as error:
@@ -175,6 +177,8 @@ class Splitter:
                 left.add(key)
             else:
                 self._obstacles.pass_by([needed])
+                if in_time != expire:
+                    left.add(key)
                 queue.extend(self._read(self._waiting_for(changed_ids)).items())
         return left
 
