@@ -44,7 +44,8 @@ def test_workers_that_die_whole_quarantine_the_one_they_died_of(crew: Crew) -> N
     poison, others = sent_around_poison(crew, runs)
     deaths = 0
     while crew.stored_result(poison.id) is None:
-        worker = crew.hire((*SOLO, *POISONED), quarantine_after=quarantine_after)
+        # As by default: after the crew's five seconds a message comes back by itself, and nobody is blamed.
+        worker = crew.hire((*SOLO, *POISONED), quarantine_after=quarantine_after, visibility_timeout_seconds=60)
         gone_or_told = lambda w=worker: w.exit_code is not None or crew.stored_result(poison.id)  # noqa: E731
         eventually(gone_or_told, "a worker that dies, or a verdict")
         if worker.exit_code is not None:
