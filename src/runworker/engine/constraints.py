@@ -140,20 +140,7 @@ def blame(error: BaseException) -> Blame:
         return Blame.SERVER
     if state is None or as_rejection(error):
         return Blame.COMMAND  # without a SQLSTATE it never left: psycopg could not write a value
-    if _constraint(error) in _TAKEN_MEANWHILE:
-        return Blame.SERVER
-    told = _blame_by(state)
-    return Blame.OBSTACLE if told is Blame.COMMAND and _within_function(error) else told
-
-
-def _within_function(error: BaseException) -> bool:
-    """Whether a function in a procedural language raised it: a trigger's own values, and none that a command brought.
-
-    Messages may be in any language of PostgreSQL's; the name of the function's language is the same in all of them.
-    """
-    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
-        return "PL/" in (error.orig.diag.context or "")
-    return False
+    return Blame.SERVER if _constraint(error) in _TAKEN_MEANWHILE else _blame_by(state)
 
 
 def _blame_by(state: str) -> Blame:
