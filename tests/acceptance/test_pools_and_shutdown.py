@@ -57,6 +57,7 @@ def test_a_worker_told_to_stop_finishes_what_it_does_and_gives_back_the_rest(cre
         worker.send(signal.SIGTERM)
     worker.wait(STOP_SECONDS)
     assert worker.exit_code == 0
+    assert "Error on stopping" not in crew.written()
     assert crew.held() == 0
     assert crew.plant.ledger(UUID(in_work.id)).status == "APPLIED"
     crew.hire(pool)

@@ -81,7 +81,7 @@ class Consumer(StockConsumer):
 
     def on_close(self) -> None:
         """Forget requests that no pool process has begun: the connection is lost, and they are delivered again."""
-        if self.pool.flush:
+        if self.pool.uses_semaphore:  # of processes
             _stand_by_what_is_written(self.pool._pool)
         if self.batches is not None:
             self.batches.forget()

@@ -89,7 +89,11 @@ def end_with_main_process(**_: Any) -> None:
 
 
 class PoolFits(bootsteps.Step):
-    """Ends the start of a worker with gevent: it was seen to leave most commands undecided, and not to end."""
+    """Ends the start of a worker with gevent, under which most commands stay undecided and the worker does not end.
+
+    A batch begins where another one ends: in its green thread, which holds its place in the pool meanwhile. gevent has
+    it wait for a place, and with all of them waiting none gets free; eventlet does the work in that same thread.
+    """
 
     def __init__(self, worker: Any, **_options: Any) -> None:
         if worker.pool_cls.__module__ == "celery.concurrency.gevent":
