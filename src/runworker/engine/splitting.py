@@ -151,6 +151,10 @@ class Splitter:
             apart = list(keys)
         return left | self._judge_each(apart, expire=expire)
 
+    def wake(self, changed_ids: Collection[UUID]) -> None:
+        """Judge the commands that wait for a change of any of these ids, each by itself."""
+        self._judge_each(self._waiting_for(changed_ids))
+
     def _judge_each(self, keys: Iterable[UUID], *, expire: datetime | None = None) -> set[UUID]:
         """Judge stored commands, and then those that waited for them, each in a transaction of its own.
 
@@ -203,7 +207,7 @@ class Splitter:
         commands: dict[UUID, Command | None] = dict.fromkeys(keys)
         if not commands:
             return commands
-        rows = self._transactions.read(lambda connection: ledger.peek(connection, list(commands)))
+        rows = self._transactions.run(lambda connection: ledger.peek(connection, list(commands)))
         for row in rows:
             command = PendingCommand.of_row(row).command
             commands[row.idempotency_key] = command if isinstance(command, Command) else None
@@ -213,7 +217,7 @@ class Splitter:
         if not changed_ids:
             return []
         given = {"changed_ids": Uuids(changed_ids)}
-        return self._transactions.read(lambda connection: list(connection.execute(ledger.BLOCKED, given).scalars()))
+        return self._transactions.run(lambda connection: list(connection.execute(ledger.BLOCKED, given).scalars()))
 
     def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)

@@ -46,18 +46,24 @@ class Transactions:
     def process(self, request: BatchRequest, *, hasty: bool = False) -> BatchResult:
         """Process a batch and commit. hasty: wait for locks for a moment only. What failed has written nothing."""
         result = retried(lambda: self._attempt(request, hasty=hasty), self._seconds)
-        for verdict in (*result.verdicts, *result.late.values()):
+        for verdict in result.verdicts:
             _log_verdict(verdict)
-        if result.late:
-            try:
-                self._tell_late(result.late)
-            except Exception:
-                # Committed is committed. A sender that is not told now asks for the stored verdict.
-                _log.exception("verdict.untold", task_ids=list(result.late))
+        self.tell_late(result.late)
         return result
 
-    def read(self, work: Callable[[Connection], Result]) -> Result:
-        """What `work` reads."""
+    def tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Tell senders, by task id, what was decided and committed after they had been answered."""
+        for verdict in verdicts.values():
+            _log_verdict(verdict)
+        if verdicts:
+            try:
+                self._tell_late(verdicts)
+            except Exception:
+                # Committed is committed. A sender that is not told now asks for the stored verdict.
+                _log.exception("verdict.untold", task_ids=list(verdicts))
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` gives, in a transaction of its own."""
 
         def attempt() -> Result:
             with self.database.begin() as connection:
