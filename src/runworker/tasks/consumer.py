@@ -81,6 +81,8 @@ class Consumer(StockConsumer):
 
     def on_close(self) -> None:
         """Forget requests that no pool process has begun: the connection is lost, and they are delivered again."""
+        if self.pool.flush:
+            _stand_by_what_is_written(self.pool._pool)
         if self.batches is not None:
             self.batches.forget()
         super().on_close()
@@ -164,3 +166,17 @@ class Consumer(StockConsumer):
             self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
         except Exception:
             _log.exception("verdict.untold", task_ids=[task_id])
+
+
+def _stand_by_what_is_written(pool: Any) -> None:
+    """Have the pool of processes write what it has begun to write, and wait for what it has written.
+
+    Celery forgets tasks of which it has not read yet that they are begun. At a shutdown it leaves them half written,
+    and the process waits for the rest for ever; written, they are done, and the process waits to be heard: half a
+    minute, or for ever with a result that is longer than a pipe.
+    """
+    for job in tuple(pool._cache.values()):
+        if job._write_to is not None and job not in pool.outbound_buffer:  # it is there when its process died with it
+            job._accepted, job._worker_pid = True, job._write_to.pid
+            if (writer := job._writer()) in pool._active_writers:
+                pool._flush_writer(job._write_to, writer)
