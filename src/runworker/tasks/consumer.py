@@ -18,8 +18,9 @@ from kombu.message import Message
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import InvalidMessage, Unavailable
+from runworker.safe_text import is_storable
 from runworker.states import CommandStatus
-from runworker.tasks.admission import is_storable, name_and_id, require_task_message
+from runworker.tasks.admission import name_and_id, require_task_message
 from runworker.tasks.batches import Batches, noting_what_begins
 from runworker.tasks.quarantine import Quarantine
 from runworker.verdicts import Verdict

@@ -16,8 +16,9 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.safe_text import is_storable
 from runworker.states import CommandStatus
-from runworker.tasks.admission import is_storable, name_and_id
+from runworker.tasks.admission import name_and_id
 from runworker.transport import deaths_of
 from runworker.verdicts import Verdict
 
