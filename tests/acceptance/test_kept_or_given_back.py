@@ -19,8 +19,9 @@ KNOWN = {
     "engine/engine.py": {"keep"},
     "engine/splitting.py": {"_keep_failed"},  # tests/integration/test_engine_internal_errors.py
     "tasks/commands.py": {"refuse"},
-    "tasks/consumer.py": {"_keep", "_kept"},
-    "tasks/quarantine.py": {"take"},  # tests/acceptance/test_poison.py
+    "tasks/consumer.py": {"_keep"},
+    "tasks/letters.py": {"keep", "take"},
+    "tasks/quarantine.py": {"_answer"},  # tests/acceptance/test_poison.py
     "tasks/requests.py": {"_conclude_dropped", "_put_back"},  # after a verdict; to the queue
     "transport/acknowledging.py": {"reject"},
     "upkeep/dead_letters.py": {"_collect"},

@@ -103,3 +103,8 @@ def name_and_id(message: Message) -> tuple[str | None, str | None]:
             parts = message.payload if isinstance(message.payload, Mapping) else parts
     name, id_ = parts.get("task"), parts.get("id")
     return name if isinstance(name, str) else None, id_ if isinstance(id_, str) else None
+
+
+def raw_body(message: Message) -> bytes:
+    """The body's bytes, as they came."""
+    return message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)
