@@ -1,6 +1,7 @@
 """Letters: messages that go to dead_letters in place of being handled. Kept first, then answered, then acknowledged."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import Unavailable
+from runworker.errors import Blocked, Unavailable
 from runworker.safe_text import is_storable
 from runworker.states import CommandStatus
 from runworker.tasks.admission import name_and_id
@@ -28,8 +29,8 @@ class Letters:
     def take(self, message: Message, code: Code, kept: Callable[[], Any]) -> None:
         """Take a message out of the queue once `kept` has kept it and returned the answer to its sender.
 
-        A message that is not kept goes back. One that is kept is acknowledged whether or not the result store takes the
-        answer.
+        A message that is not kept goes back, after a pause where something stands in its way alone. One that is kept is
+        acknowledged whether or not the result store takes the answer.
         """
         task_id = name_and_id(message)[1]
         errors = self._consumer.connection_errors
@@ -38,7 +39,11 @@ class Letters:
         except Exception as error:  # of any kind: something is not kept
             _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
             # Not left unacked: a message counts against the worker's prefetch even after it was redelivered.
-            message.reject_log_error(_log, errors, requeue=True)
+            give_back = partial(message.reject_log_error, _log, errors, requeue=True)
+            if isinstance(error, Blocked):
+                self._consumer.timer.call_after(error.pause_seconds, give_back)
+            else:
+                give_back()
             return
         if task_id and is_storable(task_id):
             self._answer(task_id, answer)
@@ -47,13 +52,16 @@ class Letters:
     def keep(self, letter: NewDeadLetter, key: UUID | None = None) -> dict[str, Any]:
         """Keep a letter. Returns the refusal for its sender; key: of the command, as far as it is known.
 
-        Raises Unavailable. A letter that PostgreSQL does not take closes the intake, and those that follow do not try.
+        Raises Unavailable. While PostgreSQL takes no letters the intake is closed, and those that follow do not try.
+        Raises Blocked where something stands in the way of this one alone.
         """
         intake = self._consumer.app.intake
         if not intake.is_open:
             raise Unavailable("the intake is closed")
         try:
             letter_id = self._consumer.app.engine.keep(letter)
+        except Blocked:
+            raise
         except Unavailable as error:
             intake.fail(str(error))
             raise
