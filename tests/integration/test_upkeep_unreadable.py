@@ -8,6 +8,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
+from tests.crew import Crew
 from tests.outsider import Outsider
 from tests.plant import Plant
 
@@ -51,3 +52,10 @@ def test_an_item_whose_letter_is_held_keeps_back_no_others(plant: Plant, broker_
         assert redis.lrange(unreadable, 0, -1) == [b"held"]
         outsider.rollback()
     assert plant.sql("SELECT raw_body, times FROM dead_letters ORDER BY id") == [(b"held", 1), (b"free", 1)]
+
+
+def test_a_queue_that_an_operator_adds_is_collected_from_as_well(crew: Crew) -> None:
+    worker = crew.hire()
+    crew.upstream.control.add_consumer("added", destination=[worker.name])
+    crew.redis.lpush("added", b"no message")
+    crew.letter(b"no message")

@@ -49,6 +49,12 @@ class Consumer(StockConsumer):
         self._failed_at = -math.inf
         app.intake.on_close = self._give_back_soon
 
+    @property
+    def queue_names(self) -> set[str]:
+        """The queues that it consumes now, also such as an operator has added. May be asked in any thread."""
+        consumer = self.task_consumer  # None while there is no connection
+        return {queue.name for queue in consumer.queues} if consumer else set()
+
     def _give_back_soon(self) -> None:
         if self.batches is not None:
             self.call_soon(self.batches.give_back)
