@@ -39,7 +39,7 @@ class Consumer(StockConsumer):
         app, pool = options["app"], options["pool"]
         size = app.settings.batch_size
         self.letters = Letters(self)
-        self.quarantine = Quarantine(app, self.letters)
+        self.quarantine = app.quarantine = Quarantine(app, self.letters)
         if not pool.uses_semaphore and pool.num_processes == 1:
             on_task_request = noting_what_begins(on_task_request)
         self.batches = Batches(self, app.intake, size) if size > 1 else None

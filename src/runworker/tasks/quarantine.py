@@ -39,30 +39,38 @@ class Quarantine:
 
         Of a message with many commands each is kept by itself, so that each can be replayed by itself.
         """
-        self._letters.take(message, Code.QUARANTINED, lambda: self._answers(message))
+        self._take(message, Code.QUARANTINED, f"its handling ended {deaths_of(message.headers)} processes of workers")
 
-    def _answers(self, message: Message) -> Any:
+    def take_failed(self, message: Message, reason: str) -> None:
+        """Do the same with a message over which Celery failed: it cannot tell whether the command is decided."""
+        self._take(message, Code.INTERNAL_ERROR, reason)
+
+    def _take(self, message: Message, code: Code, reason: str) -> None:
         name = name_and_id(message)[0] or ""
-        answers = [self._answer(message, part) for part in _parts(message, name)]
-        return answers if name == "runworker.apply" else answers[0]
 
-    def _answer(self, message: Message, part: "_Part") -> dict[str, Any]:
+        def kept() -> Any:
+            answers = [self._answer(message, part, code, reason) for part in _parts(message, name)]
+            return answers if name == "runworker.apply" else answers[0]
+
+        self._letters.take(message, code, kept)
+
+    def _answer(self, message: Message, part: "_Part", code: Code, reason: str) -> dict[str, Any]:
         """The verdict on a command: the ledger's, where it has one, since processes may have died after the commit."""
         known = self._app.engine.verdicts([part.key]) if part.key else {}
         if part.key in known:
             return dict(known[part.key].as_dict())
-        reason = f"its handling ended {deaths_of(message.headers)} processes of workers"
         task_id = name_and_id(message)[1]
         letter = NewDeadLetter(
             raw_body=part.body,
-            code=Code.QUARANTINED,
+            code=code,
             error=reason,
             task_name=f"runworker.{part.command}",
             task_id=task_id,
             headers=message.headers,
         )
         refusal = self._letters.keep(letter, part.key)
-        _log.error("message.quarantined", dead_letter=refusal["dead_letter"], task_id=task_id, error=reason)
+        if code is Code.QUARANTINED:
+            _log.error("message.quarantined", dead_letter=refusal["dead_letter"], task_id=task_id, error=reason)
         return refusal
 
 
