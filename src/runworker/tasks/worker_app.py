@@ -20,6 +20,7 @@ from runworker.errors import ConfigurationError, RunworkerError
 from runworker.servers import resolved
 from runworker.tasks import results
 from runworker.tasks.intake import Intake, Servers
+from runworker.tasks.quarantine import Quarantine
 from runworker.transport import reliable, require_tested_kombu
 from runworker.transport.deadlines import broker_deadlines, result_attempts, result_deadlines
 from runworker.verdicts import Verdict
@@ -45,6 +46,7 @@ class WorkerApp(Celery):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
         self._engine: Engine | None = None
+        self.quarantine: Quarantine | None = None  # of the consumer, in the worker's main process
         self.loader.override_backends = results.BACKENDS
         self.add_defaults(lambda: celery_settings(self.settings))
         # A forked pool process must not talk over its parent's connections.
