@@ -1,7 +1,10 @@
 """Every pool works through whole lives, and a worker that is told to stop loses nothing of what it has in hand."""
 
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from uuid import UUID
 
@@ -15,6 +18,7 @@ from runworker.commands import Command
 from runworker.simulation.delivery import in_disorder
 from runworker.simulation.proof import Expectation
 from runworker.simulation.run_lives import build_lives
+from runworker.workers import WorkerProcess
 from runworker.workers.processes import SOLO, STOP_SECONDS
 
 pytestmark = pytest.mark.timeout(120)
@@ -81,3 +85,41 @@ def test_a_cold_shutdown_loses_nothing_either(crew: Crew, pool: Sequence[str]) -
     crew.hire()
     assert crew.verdict(in_work)["status"] == "APPLIED"
     assert crew.plant.run(UUID(run))[1] == STEPS[1]
+
+
+@contextmanager
+def with_its_pool_held_still(worker: WorkerProcess) -> Iterator[None]:
+    pool = [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text("ascii").split()]
+    for pid in pool:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pool:
+            os.kill(pid, signal.SIGCONT)
+
+
+def handed_out(crew: Crew, worker: WorkerProcess) -> int:
+    """How many tasks the worker has written into its pool's pipes, or begun to write."""
+    writes = crew.upstream.control.inspect([worker.name], timeout=20, limit=1).stats()[worker.name]["pool"]["writes"]
+    return int(writes["total"]) + int(writes["inqueues"]["active"])
+
+
+@pytest.mark.parametrize("commands", [1, 500], ids=["short", "longer than a pipe"])
+@pytest.mark.parametrize("batch_size", [100, 1])
+def test_a_worker_told_to_stop_hears_of_what_its_processes_are_about_to_begin(
+    crew: Crew, batch_size: int, commands: int
+) -> None:
+    worker = crew.hire(PREFORK, batch_size=batch_size)
+    started(crew)
+    fields = [crew.plant.fields("start_run") for _ in range(commands)]
+    before = handed_out(crew, worker)
+    with with_its_pool_held_still(worker):
+        crew.upstream.send_task("runworker.apply", kwargs={"commands": [{"command": "start_run", **f} for f in fields]})
+        eventually(lambda: handed_out(crew, worker) > before, "the message in a pipe")
+        worker.send(signal.SIGTERM)
+        eventually(lambda: not crew.upstream.control.ping([worker.name]), "no more answers, as the consumer has closed")
+    worker.wait(STOP_SECONDS)
+    assert worker.exit_code == 0
+    assert crew.plant.count("commands", "status = 'APPLIED'") == 1 + commands
+    assert crew.idle(), "what is done is acknowledged"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from billiard.exceptions import WorkerLostError
+from celery.worker import state
 from kombu.asynchronous import Hub
 
 from runworker.tasks.batches import Batches
@@ -72,6 +73,17 @@ def test_the_loop_does_not_sleep_on_what_a_batch_leaves_to_do(hub: Hub) -> None:
     assert hub.poller.waited[-1] < 0.1
     next(loop)
     assert acknowledged
+
+
+def test_what_was_due_at_a_shutdown_does_not_end_it_early(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop does what it has left when it closes, with the connection still open."""
+    intake = Intake(lambda: ([], []))
+    intake.is_open = True
+    batches = Batches(SimpleNamespace(hub=hub, pool=_Pool(uses_semaphore=True)), intake, 100)
+    batches.join(_Message(deaths=None))  # type: ignore[arg-type]
+    monkeypatch.setattr(state, "should_stop", 0)
+    batches.forget()
+    hub.close()
 
 
 class _Message(SimpleNamespace):

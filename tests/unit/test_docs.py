@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from runworker import states
 from runworker.cli import app
-from runworker.codes import Code
+from runworker.codes import OF_MESSAGES, Code
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 from runworker.models import Base
 from runworker.readiness.rights import ON_COLUMNS, ON_TABLES
@@ -40,6 +40,11 @@ def test_every_code_is_explained() -> None:
     assert [row[0].strip("`") for row in table] == [code.value for code in Code]
     assert [row[1] for row in table] == [code.meaning for code in Code]
     assert all(len(row) == 4 and all(row) for row in table)
+
+
+def test_codes_of_messages_have_a_section_of_their_own() -> None:
+    _, _, section = (DOCS / "errors.md").read_text("utf-8").partition("## The message itself\n")
+    assert [row[0].strip("`") for row in rows(section.partition("\n## ")[0])] == list(OF_MESSAGES)
 
 
 @pytest.mark.parametrize("entity", MOVES)

@@ -57,10 +57,11 @@ class Engine:
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
 
-        Raises Unavailable, after `retry_seconds`, whatever the reason. The caller puts the message back: it would be
-        lost with a letter that is not kept.
+        Raises Unavailable as `apply` does, and Blocked where something stands in the way of this letter alone: the same
+        message came before, and somebody holds its row. The caller puts the message back: it would be lost with a
+        letter that is not kept.
         """
-        return self._transactions.keep(letter)
+        return self._splitter.keep(letter)
 
     def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
         """Stored verdicts by key; keys that are unknown or not judged yet are absent."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from runworker.config import Settings
 from runworker.engine.batch import BatchRequest, BatchResult, Resources
 from runworker.engine.process import process
-from runworker.engine.retrying import WHATEVER_FAILS, Result, retried
+from runworker.engine.retrying import Result, retried
 from runworker.engine.sql.connection import connect
 from runworker.engine.sql.dead_letters import NewDeadLetter, store
 from runworker.engine.sql.versions import Plans
@@ -21,7 +21,8 @@ _LOGGED: Final = logging.getLogger(__name__)
 """Tells whether a level is logged, a hundred times faster than structlog's logger does."""
 
 _HASTY: Final = "SET LOCAL lock_timeout = 250"
-"""Milliseconds for each part of a batch that has been waiting for a lock, until it is known whose lock that is."""
+"""Milliseconds for what must not keep others waiting: a dead letter, and each part of a batch that has been waiting
+for a lock, until it is known whose lock that is."""
 
 LateVerdicts = Callable[[Mapping[str, Verdict]], None]
 
@@ -72,8 +73,14 @@ class Transactions:
         return retried(attempt, self._seconds)
 
     def keep(self, letter: NewDeadLetter) -> int:
-        """Store a dead letter, tried again whatever fails. Returns its id."""
-        return retried(lambda: store(self.database, letter), self._seconds, WHATEVER_FAILS)
+        """Store a dead letter. Returns its id. Waits for a lock on its row for a moment only."""
+
+        def attempt() -> int:
+            with self.database.begin() as connection:
+                connection.exec_driver_sql(_HASTY)
+                return store(connection, letter)
+
+        return retried(attempt, self._seconds)
 
     def _attempt(self, request: BatchRequest, *, hasty: bool) -> BatchResult:
         with self.database.begin() as connection:
