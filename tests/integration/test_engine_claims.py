@@ -183,3 +183,19 @@ def test_deaths_are_remembered_while_something_stands_in_its_way(plant: Plant, o
     sweep(plant.engine())
     assert claimed(plant) == {}
     assert plant.count("commands", "status = 'QUEUED'") == 0
+
+
+def test_one_whose_letter_somebody_holds_stops_nobody(plant: Plant, outsider: Outsider) -> None:
+    engine = plant.engine(quarantine_after=DEATHS)
+    poison, other = plant.queue("start_run"), plant.queue("start_run")
+    for _ in range(2):
+        plant.sql("DELETE FROM command_claims")
+        die_with(plant, poison, alone=True, deaths=DEATHS)
+        outsider.execute("LOCK TABLE dead_letters IN ACCESS EXCLUSIVE MODE")
+        sweep(engine)
+        assert claimed(plant) == {poison: (False, DEATHS + 1)}
+    assert plant.ledger(other).status == "APPLIED"
+    outsider.rollback()
+    plant.sql(STALE)
+    sweep(plant.engine(quarantine_after=DEATHS))
+    assert plant.ledger(poison).code == "QUARANTINED"

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError
 
 from runworker.codes import Code
 from runworker.engine.splitting import Splitter
@@ -22,6 +23,7 @@ from runworker.engine.sql.claims import Due, Suspect
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.engine.sql.ledger import LedgerWrite
 from runworker.engine.transactions import Transactions
+from runworker.errors import Blocked
 from runworker.states import DECIDED_COMMANDS, CommandStatus
 from runworker.verdicts import Verdict
 
@@ -91,31 +93,38 @@ class Found:
             if suspect is None:
                 return False
             if suspect.deaths >= self._quarantine_after:
-                self._quarantine(suspect)
-            elif self._splitter.judge([suspect.key], expire=expire) and suspect.deaths:
+                is_left = not self._quarantine(suspect)
+            else:
+                is_left = bool(self._splitter.judge([suspect.key], expire=expire))
+            if is_left and suspect.deaths:
                 self._transactions.run(lambda connection: claims.put_off(connection, suspect.key))
-                return True
-            self.release([suspect.key])
+            else:
+                self.release([suspect.key])
         return True
 
-    def _quarantine(self, suspect: Suspect) -> None:
-        """Keep a letter that names the command, and refuse it. Nobody reads its payload, which may be the poison."""
+    def _quarantine(self, suspect: Suspect) -> bool:
+        """Keep a letter that names the command, and refuse it. Nobody reads its payload, which may be the poison.
+
+        Returns whether nothing stood in the way of that.
+        """
+        key = suspect.key
         reason = f"its handling ended {suspect.deaths} processes of workers"
-        letter = self._transactions.keep(
-            NewDeadLetter(
-                raw_body=json.dumps([[], {"stored": str(suspect.key)}, {}]).encode(),
-                code=Code.QUARANTINED,
-                error=reason,
-            )
+        letter = NewDeadLetter(
+            raw_body=json.dumps([[], {"stored": str(key)}, {}]).encode(), code=Code.QUARANTINED, error=reason
         )
-        told = f"{reason}; operations have it as dead letter {letter}; once that is mended, send it under a new key"
-        late = self._transactions.run(lambda connection: _refuse(connection, suspect.key, told, letter))
-        _log.error("command.quarantined", key=str(suspect.key), dead_letter=letter, error=reason)
+        try:
+            letter_id = self._splitter.keep(letter)
+            late = self._transactions.run(lambda connection: _refuse(connection, key, reason, letter_id))
+        except (Blocked, DBAPIError) as error:
+            _log.warning("dead_letter.postponed", code=str(letter.code), task_id=None, error=str(error))
+            return False
+        _log.error("command.quarantined", key=str(key), dead_letter=letter_id, error=reason)
         self._transactions.tell_late(late)
-        self._splitter.wake({suspect.key})
+        self._splitter.wake({key})
+        return True
 
 
-def _refuse(connection: Connection, key: UUID, message: str, letter: int) -> dict[str, Verdict]:
+def _refuse(connection: Connection, key: UUID, reason: str, letter_id: int) -> dict[str, Verdict]:
     """Write that an undecided command is refused. Returns the verdict by the task id of a sender to be told."""
     rows = [row for row in ledger.read(connection, [key], ()) if row.status not in DECIDED_COMMANDS]
     now = connection.execute(select(func.now())).scalar_one()
@@ -127,8 +136,8 @@ def _refuse(connection: Connection, key: UUID, message: str, letter: int) -> dic
             run_id=row.run_id,
             lot_id=row.lot_id,
             code=Code.QUARANTINED,
-            message=message,
-            state={"dead_letter": letter},
+            message=f"{reason}; once operations have mended that, send it under a new key",
+            state={"dead_letter": letter_id},
         )
         for row in rows
     }
