@@ -172,10 +172,13 @@ class Client(Sender[Sent]):
     def verdicts(self, *keys: UUID, timeout: float = 30.0) -> dict[UUID, Verdict | None]:
         """Stored verdicts from the workers' ledger, None for keys that no worker has seen.
 
-        Raises InvalidMessage for more than 500 keys, NoVerdict when time is up or the workers refuse to answer.
+        Raises InvalidMessage for more than 500 keys and for what is no UUID, NoVerdict when time is up or the workers
+        refuse to answer.
         """
         if len(keys) > BULK_LIMIT:
             raise InvalidMessage(Code.BATCH_TOO_LARGE, f"keys: at most {BULK_LIMIT} at once, got {len(keys)}")
+        if strangers := [key for key in keys if not isinstance(key, UUID)]:
+            raise InvalidMessage(Code.INVALID_FIELD, f"keys: expected UUIDs, got {strangers[0]!r:.60}")
         asked = self._app.send_task(
             "runworker.verdicts",
             kwargs={"keys": [str(key) for key in keys]},

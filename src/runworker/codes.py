@@ -115,5 +115,11 @@ class Code(StrEnum):
     CHILDREN_NOT_FINISHED = "CHILDREN_NOT_FINISHED", "A lot is finished after all its children."
 
 
+OF_MESSAGES: Final = (
+    Code.MALFORMED_MESSAGE, Code.POSITIONAL_ARGUMENTS, Code.UNKNOWN_COMMAND, Code.MISSING_FIELD, Code.UNKNOWN_FIELD,
+    Code.INVALID_FIELD, Code.BATCH_TOO_LARGE, Code.QUARANTINED, Code.INTERNAL_ERROR,
+)  # fmt: skip
+"""Codes of the message itself: those that dead letters have."""
+
 UNRECORDED: Final = frozenset({Code.IDEMPOTENCY_KEY_REUSED, Code.MESSAGE_EXPIRED, Code.MESSAGE_REVOKED})
 """Codes that never stand in the ledger under the key they are told about: what the ledger decides later counts more."""

@@ -2,6 +2,7 @@
 
     RunworkerError
     ├── ConfigurationError      a setting is wrong; stops the start
+    │   └── NotStarted          the same, as Celery's command line shows it (`runworker.tasks`)
     ├── ServerError             an embedded server would not start
     ├── InvalidMessage          a message cannot be read as a command; goes to dead_letters
     ├── Rejected                a rule says no; becomes a verdict

@@ -1,4 +1,4 @@
-"""Text that may be shown: without passwords, and without what would steer a terminal."""
+"""Text that may be shown, without passwords and what would steer a terminal; and text that may be stored."""
 
 import re
 from typing import Final
@@ -18,6 +18,17 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL and Redis can take `text`: it has neither a NUL character nor half of a surrogate pair."""
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_password(word: re.Match[str]) -> str:

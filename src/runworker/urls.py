@@ -3,11 +3,18 @@
 No message here repeats a part of the URL that may be a password's.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from runworker.url_options import (
+    LIBPQ_OPTIONS,
+    REDIS_OPTIONS,
+    require_files,
+    require_known,
+    require_taken_by_libpq,
+)
 
 DATABASE_EXAMPLE: Final = "postgresql://user:password@host/name"
 BROKER_EXAMPLE: Final = "redis://user:password@host/0"
@@ -15,26 +22,7 @@ BROKER_EXAMPLE: Final = "redis://user:password@host/0"
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _BROKERS: Final = {"redis": "redis", "rediss": "rediss", "sentinel": "sentinel", "valkey": "redis", "valkeys": "rediss"}
 
-LIBPQ_OPTIONS: Final = frozenset(
-    {
-        "application_name", "channel_binding", "client_encoding", "connect_timeout", "fallback_application_name",
-        "gssdelegation", "gssencmode", "gsslib", "hostaddr", "keepalives", "keepalives_count", "keepalives_idle",
-        "keepalives_interval", "krbsrvname", "load_balance_hosts", "max_protocol_version", "min_protocol_version",
-        "oauth_client_id", "oauth_issuer", "oauth_scope", "options", "passfile", "replication", "require_auth",
-        "requirepeer", "service", "ssl_max_protocol_version", "ssl_min_protocol_version", "sslcert", "sslcertmode",
-        "sslcompression", "sslcrl", "sslcrldir", "sslkey", "sslmode", "sslnegotiation", "sslrootcert", "sslsni",
-        "target_session_attrs", "tcp_user_timeout",
-    }
-)  # fmt: skip
-"""What may stand behind the question mark of a database's URL, besides host, port, user, password and dbname."""
-
-_CHOICES: Final = {
-    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
-    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-    "load_balance_hosts": ("disable", "random"),
-    "ssl_cert_reqs": ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE"),
-}
-_BROKER_OPTIONS: Final = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
+_SENTINELS: Final = "sentinel://one:26379/0;sentinel://two:26379/0"
 
 _PARTS: Final = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?$")
 _NEXT_URL: Final = re.compile(r";(?=[a-z]+://)")
@@ -82,28 +70,40 @@ def database_url(value: str) -> str:
     path = url.path or (f"/{quote(given['dbname'])}" if given.get("dbname") else "")
     for name in ("host", "port", "user", "password", "dbname"):
         given.pop(name, None)
-    _require_known(given, sorted(LIBPQ_OPTIONS))
+    require_known(given, LIBPQ_OPTIONS)
+    require_files(given)
+    require_taken_by_libpq(given)
     authority, located = _located(hosts)
     query = urlencode([*located, *given.items()], quote_via=quote, safe="/:,")
     return f"postgresql+psycopg://{_credentials(user, password)}{authority}{path}{'?' if query else ''}{query}"
 
 
 def broker_url(value: str) -> str:
-    """`value` as kombu and redis-py take it; several of them where `;` stands between. Raises as `database_url`."""
-    return ";".join(_broker_url(each) for each in _NEXT_URL.split(value))
+    """`value` as kombu and redis-py take it; several Sentinels, where `;` stands between. Raises as `database_url`."""
+    several = _NEXT_URL.split(value)
+    if len(several) > 1 and not all(each.startswith("sentinel://") for each in several):
+        raise ValueError(f"several URLs are those of Sentinels, and of nothing else: {_SENTINELS}")
+    return ";".join(_broker_url(each) for each in several)
 
 
 def _broker_url(value: str) -> str:
     url = _read(value, tuple(_BROKERS), BROKER_EXAMPLE)
-    if len(url.hosts) > 1:
-        raise ValueError("several servers are several URLs: sentinel://one:26379/0;sentinel://two:26379/0")
+    if len(url.hosts) > 1 or ";" in url.hosts[0][0]:
+        raise ValueError(f"several servers are several URLs: {_SENTINELS}")
     if not url.hosts[0][0]:
         raise ValueError(f"no host; expected a URL such as {BROKER_EXAMPLE}")
     if not re.fullmatch(r"/?\d{0,9}", url.path):
         raise ValueError(f"the database of Redis is a number; expected a URL such as {BROKER_EXAMPLE}")
-    _require_known(dict(url.query), _BROKER_OPTIONS)
+    options = dict(url.query)
+    require_known(options, REDIS_OPTIONS)
+    scheme = _BROKERS[url.scheme]
+    if options and scheme == "redis":
+        raise ValueError(f"{', '.join(options)}: of TLS, which rediss:// has and redis:// has not")
+    require_files(options)
     _, _, rest = value.partition("://")
-    return f"{_BROKERS[url.scheme]}://{rest}"
+    if scheme == "rediss" and "ssl_cert_reqs" not in options:  # Celery's results need it said
+        rest += ("&" if options else "?") + "ssl_cert_reqs=required"
+    return f"{scheme}://{rest}"
 
 
 def _read(value: str, schemes: Sequence[str], example: str) -> _Url:
@@ -168,16 +168,3 @@ def _credentials(user: str | None, password: str | None) -> str:
     if user is None and password is None:
         return ""
     return quote(user or "", safe="") + (f":{quote(password, safe='')}" if password is not None else "") + "@"
-
-
-def _require_known(options: dict[str, str], known: Sequence[str]) -> None:
-    for name, value in options.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            word = name if re.fullmatch(r"\w{1,40}", name) else "that"
-            raise ValueError(
-                f"there is no option {word}; "
-                + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
-            )
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise ValueError(f"{name} is one of {', '.join(_CHOICES[name])}")

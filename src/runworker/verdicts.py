@@ -47,7 +47,7 @@ class Verdict:
         return self.payload_sha256 in (None, fingerprint.hex())
 
     def as_replay(self) -> Self:
-        """The same verdict, marked as given before."""
+        """The same verdict, told again. Whether anybody ever got it before, nobody knows."""
         return replace(self, replayed=True)
 
     def as_dict(self) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from tests.crew import PREFORK, THREADS, Crew, eventually
 from tests.envelopes import message
+from tests.untraceable import UNTRACEABLE
+
+from runworker.workers.processes import SOLO
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -17,10 +20,11 @@ ENDS = {"keep", "ack", "acknowledge", "ack_log_error", "reject", "reject_log_err
 
 KNOWN = {
     "engine/engine.py": {"keep"},
-    "engine/splitting.py": {"_keep_failed"},  # tests/integration/test_engine_internal_errors.py
+    "engine/splitting.py": {"_keep_failed", "keep"},  # tests/integration/test_engine_internal_errors.py
     "tasks/commands.py": {"refuse"},
-    "tasks/consumer.py": {"_keep", "_kept"},
-    "tasks/quarantine.py": {"take"},  # tests/acceptance/test_poison.py
+    "tasks/consumer.py": {"_keep"},
+    "tasks/letters.py": {"keep", "take"},
+    "tasks/quarantine.py": {"_answer"},  # tests/acceptance/test_poison.py
     "tasks/requests.py": {"_conclude_dropped", "_put_back"},  # after a verdict; to the queue
     "transport/acknowledging.py": {"reject"},
     "upkeep/dead_letters.py": {"_collect"},
@@ -104,3 +108,30 @@ def test_what_cannot_be_kept_comes_back_until_it_can(crew: Crew, options: tuple[
     assert crew.plant.count("dead_letters") == everything
     assert "verdict.untold" in crew.written()
     assert worker.exit_code is None
+
+
+def test_what_celery_fails_over_is_kept_unless_it_is_decided(crew: Crew) -> None:
+    """Without batches Celery's own tracer is all there is: it would tell of a FAILURE, and acknowledge."""
+    decided = crew.plant.fields("start_run")
+    crew.hire()
+    crew.upstream.send_task("runworker.start_run", kwargs=decided)
+    crew.applied(decided["idempotency_key"])
+    crew.dismiss()
+    crew.hire((*SOLO, "--include", "tests.untraceable"), batch_size=1)
+    told = {
+        crew.upstream.send_task(f"runworker.{name}", kwargs=fields).id: expected
+        for name, fields, expected in (
+            ("start_run", {**crew.plant.fields("start_run"), "correlation_id": UNTRACEABLE}, "REJECTED"),
+            ("start_run", {**decided, "correlation_id": UNTRACEABLE}, "APPLIED"),
+            ("verdicts", {"keys": [UNTRACEABLE]}, "REJECTED"),
+        )
+    }
+    crew.wait_until_idle()
+    assert {id_: crew.stored_result(id_)["status"] for id_ in told} == told
+    refused = [id_ for id_, status in told.items() if status == "REJECTED"]
+    letters = crew.plant.sql("SELECT id, task_id, code FROM dead_letters")
+    assert {letter.task_id: letter.id for letter in letters} == {
+        id_: crew.stored_result(id_)["dead_letter"] for id_ in refused
+    }
+    assert {letter.code for letter in letters} == {"INTERNAL_ERROR"}
+    assert crew.plant.count("production_runs") == 1

@@ -11,6 +11,7 @@ from tests.crew import PREFORK, Crew, eventually
 from tests.plant import STEPS
 from tests.poison import POISON
 
+from runworker.client import enqueue
 from runworker.workers.processes import SOLO
 
 pytestmark = pytest.mark.timeout(120)
@@ -70,6 +71,37 @@ def test_a_pool_quarantines_what_its_processes_die_of_once_it_can_be_kept(crew: 
         assert crew.stored_result(poison.id) is None
         eventually(lambda: crew.in_broker() == 1, "the others acknowledged, the poisoned one left")
     assert_quarantined(crew, crew.verdict(poison), poison)
+    assert worker.exit_code is None
+
+
+@pytest.mark.parametrize("pool", [SOLO, PREFORK], ids=["solo", "prefork"])
+def test_a_queued_command_that_ends_workers_is_refused(crew: Crew, pool: tuple[str, ...]) -> None:
+    """What upstreams queue is judged in a worker's main process, pool or not."""
+    quarantine_after = 2
+    hire = partial(crew.hire, (*pool, *POISONED), quarantine_after=quarantine_after, sweep_seconds=1)
+    worker = hire()
+    run = started(crew)
+    with crew.plant.transaction() as upstream:
+        others = [enqueue(upstream, crew.plant.command("start_run")) for _ in range(3)]
+        poison = enqueue(upstream, crew.plant.command("hold_run", run_id=run, reason=POISON))
+        others += [enqueue(upstream, crew.plant.command("start_run")) for _ in range(3)]
+    deaths = 0
+    decided = "SELECT verdict FROM commands WHERE idempotency_key = :key AND status = 'REJECTED'"
+    while not (found := crew.plant.sql(decided, key=poison)):
+        gone_or_told = lambda w=worker: w.exit_code is not None or crew.plant.sql(decided, key=poison)  # noqa: E731
+        eventually(gone_or_told, "a worker that dies, or a verdict")
+        if worker.exit_code is not None:
+            deaths += 1
+            crew.plant.sql("UPDATE command_claims SET claimed_at = 'infinity'")
+            worker = hire()
+            crew.plant.sql("UPDATE command_claims SET claimed_at = '-infinity'")
+    # With all others in the first, alone in those that count.
+    assert deaths == 1 + quarantine_after
+    for key in others:
+        crew.applied(str(key))
+    (letter,) = crew.plant.sql("SELECT * FROM dead_letters")
+    assert (letter.id, letter.code) == (found[0].verdict["dead_letter"], "QUARANTINED")
+    assert str(poison).encode() in letter.raw_body
     assert worker.exit_code is None
 
 

@@ -76,6 +76,20 @@ def test_what_is_no_object_is_a_worker_s_to_refuse(connection: psycopg.Connectio
     assert connection.execute(*again).fetchone() == connection.execute(*again).fetchone()
 
 
+@pytest.mark.parametrize(
+    ("command", "payload", "refusal"),
+    [
+        ("runworker.hold_run", {}, "runworker.hold_run is the name of a task, expected that of a command: hold_run"),
+        ("hold_run", {"idempotency_key": str(uuid4())}, "expected as the third argument of enqueue_command"),
+    ],
+)
+def test_what_would_mean_something_else_is_refused(
+    connection: psycopg.Connection, command: str, payload: dict[str, str], refusal: str
+) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=refusal):
+        connection.execute("SELECT enqueue_command(%s, %s)", [command, Jsonb(payload)])
+
+
 def test_many_of_one_transaction_are_one_notification(
     upstream: psycopg.Connection, listener: psycopg.Connection
 ) -> None:

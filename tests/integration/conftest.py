@@ -5,6 +5,7 @@ from tests.command_line import command_line
 from tests.first_try import attempts, first_try
 from tests.logs import logging_left_alone
 from tests.outsider import outsider
+from tests.patient import patient
 
 __all__ = [
     "attempts",
@@ -14,5 +15,6 @@ __all__ = [
     "logging_left_alone",
     "open_channel",
     "outsider",
+    "patient",
     "redis",
 ]

@@ -188,4 +188,7 @@ def test_without_a_broker_nothing_can_be_replayed(command_line: CommandLine, pla
     letter = keep(plant, [[], plant.fields("start_run"), {}])
     del command_line.settings["broker_url"]
     command_line.settings["data_dir"] = str(command_line.folder)
-    assert "set RUNWORKER_BROKER_URL" in command_line.refused("dead-letters", "replay", letter, "--as", "manager@plant")
+    for more in ([], ["--dry-run"]):
+        refused = command_line.run("dead-letters", "replay", letter, "--as", "manager@plant", *more)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "set RUNWORKER_BROKER_URL" in refused.stderr

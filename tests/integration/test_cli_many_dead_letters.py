@@ -110,6 +110,9 @@ def test_what_is_promised_is_done_and_written_down(command_line: CommandLine, pl
 
     dry = command_line.run(*asked, "--dry-run")
     assert "Replay 4 dead letters (1 more would be refused)" in dry.stderr
+    assert f"Dead letter {bad} would be refused again (UNKNOWN_FIELD" in dry.stderr
+    rehearsed = command_line.run(*asked, "--dry-run", "--json")
+    assert (dry.exit_code, rehearsed.exit_code) == (1, 1)  # as of the real run, below
     nobody_there = command_line.run(*asked)
     assert nobody_there.exit_code == 2
     assert "say --yes" in " ".join(nobody_there.stderr.replace("│", "").split())
@@ -117,6 +120,7 @@ def test_what_is_promised_is_done_and_written_down(command_line: CommandLine, pl
 
     done = command_line.run(*asked, "--yes", "--reason", WHY)
     assert done.exit_code == 1  # one stays
+    assert done.stdout == dry.stdout
     assert [int(line.split("\t")[0]) for line in done.stdout.splitlines()] == good
     assert f"Dead letter {bad} would be refused again (UNKNOWN_FIELD" in done.stderr
     assert "4 of 5 replayed, 1 refused" in done.stderr
@@ -131,6 +135,10 @@ def test_what_is_promised_is_done_and_written_down(command_line: CommandLine, pl
     counts = json.loads(again.stdout)
     assert (counts["selected"], counts["done"], counts["refused"]) == (1, 0, 1)
     assert counts["refusals"][0]["id"] == bad
+    told = json.loads(rehearsed.stdout)
+    assert told.keys() == counts.keys()
+    assert (told["selected"], told["done"], told["refused"], told["left"]) == (5, 4, 1, 0)
+    assert told["refusals"] == counts["refusals"]
     assert len(sent(queue)) == 4
 
 
@@ -168,6 +176,34 @@ def test_a_discard_needs_a_reason(command_line: CommandLine, plant: Plant) -> No
     assert command_line.json("dead-letters", "list") == []
     assert command_line.json("dead-letters", "show", str(letter))["discard_reason"] == WHY
     assert command_line.run("dead-letters", "replay", str(letter), "--code", "X", *WHO).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["list", "replay", "discard"])
+def test_what_selects_nothing_or_everything_by_mistake_is_wrong_usage(
+    command_line: CommandLine, plant: Plant, command: str
+) -> None:
+    keep(plant)
+    acting = {"list": [], "replay": [*WHO, "--yes"], "discard": [*WHO, "--yes", "--reason", WHY]}[command]
+    for options, expected in {
+        ("--code", "INTERNAL_EROR"): "INTERNAL_ERROR",
+        ("--code", "QC_PENDING"): "MALFORMED_MESSAGE",  # a code, and none of a dead letter
+        ("--older-than", "0d"): "more than nothing",
+        ("--older-than", "-1d"): "90min",
+        ("--state", "CLOSED"): "'open', 'replayed'",
+    }.items():
+        refused = command_line.run("dead-letters", command, *options, *acting)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert expected in refused.stderr
+    assert plant.sql(MARKS) == [(0,)]
+
+
+@pytest.mark.parametrize("command", ["replay", "discard"])
+def test_a_dry_run_keeps_nothing(command_line: CommandLine, plant: Plant, queue: Redis, command: str) -> None:
+    letters = keep(plant, 2)
+    dry = command_line.ok("dead-letters", command, "--state", "open", *WHO, "--reason", WHY, "--dry-run")
+    assert [int(line.split("\t")[0]) for line in dry.splitlines()] == letters
+    assert (plant.sql(MARKS), sent(queue)) == ([(0,)], [])
+    assert plant.count("audit_events", "entity = 'dead_letters'") == 0
 
 
 @pytest.fixture
@@ -229,9 +265,10 @@ def test_a_login_that_may_not_mark_sends_nothing(
 ) -> None:
     [letter] = keep(plant)
     command_line.settings["database_url"] = worker_database_url
-    said = command_line.run("dead-letters", "replay", str(letter), *WHO)
-    assert (said.exit_code, said.stdout) == (1, "")
-    assert "set RUNWORKER_MIGRATION_URL to the tables' owner" in said.stderr
+    for more in ([], ["--dry-run"]):
+        said = command_line.run("dead-letters", "replay", str(letter), *WHO, *more)
+        assert (said.exit_code, said.stdout) == (1, "")
+        assert "set RUNWORKER_MIGRATION_URL to the tables' owner" in said.stderr
     assert (sent(queue), plant.sql(MARKS)) == ([], [(0,)])
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -175,6 +176,12 @@ def test_verdicts_are_read_without_the_database(client: Client, version: UUID) -
     assert client.verdicts() == {}
     with pytest.raises(InvalidMessage, match=f"at most {BULK_LIMIT}"):
         client.verdicts(*(uuid4() for _ in range(BULK_LIMIT + 1)))
+
+
+@pytest.mark.parametrize("key", ["start_run", str(uuid4()), None])
+def test_verdicts_of_what_is_no_key_are_not_asked_for(nobody: Client, key: Any) -> None:
+    with pytest.raises(InvalidMessage, match="keys: expected UUIDs, got"):
+        nobody.verdicts(uuid4(), key)
 
 
 def test_threads_may_share_a_client(client: Client, version: UUID) -> None:

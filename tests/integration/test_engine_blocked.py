@@ -1,19 +1,23 @@
 """One blocker blocks itself only: what somebody holds keeps its own commands back, and no others."""
 
 import time
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
+from tests.crew import eventually
 from tests.outsider import Outsider
 from tests.plant import Plant
 
+from runworker.codes import Code
 from runworker.commands import Command
 from runworker.config import Settings
 from runworker.engine import Engine, transactions
 from runworker.engine.batch import BatchRequest, BatchResult, Resources
 from runworker.engine.obstacles import PAUSE_SECONDS
+from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import Blocked
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
@@ -195,3 +199,25 @@ def test_a_fault_that_cannot_be_kept_ends_no_sweep(plant: Plant, monkeypatch: py
     plant.sql("ALTER TABLE dead_letters RENAME TO dead_letters_away")
     assert sweep(engine) == 1
     assert [plant.ledger(key).status for key in keys] == ["QUEUED", "APPLIED"]
+
+
+def test_a_letter_whose_row_is_held_keeps_back_itself_alone(plant: Plant, engine: Engine, outsider: Outsider) -> None:
+    """Not told as a server that fails: that would close the intake over one broken message."""
+    letter, other = (NewDeadLetter(body, Code.MALFORMED_MESSAGE, "no JSON") for body in (b"{", b"["))
+    kept = engine.keep(letter)
+    outsider.execute("SELECT FROM dead_letters WHERE id = %s FOR UPDATE", kept)
+    with pytest.raises(Blocked) as blocked:
+        engine.keep(letter)
+    assert "lock timeout" in str(blocked.value)
+    with pytest.raises(Blocked, match="as it was a moment ago"):
+        engine.keep(letter)
+    assert engine.keep(other) != kept
+    outsider.rollback()
+    assert eventually(lambda: kept_again(engine, letter), "the letter kept") == kept
+    assert plant.sql("SELECT times FROM dead_letters ORDER BY id") == [(2,), (1,)]
+
+
+def kept_again(engine: Engine, letter: NewDeadLetter) -> int | None:
+    with suppress(Blocked):
+        return engine.keep(letter)
+    return None

@@ -18,6 +18,7 @@ from runworker.engine.batch import BatchRequest
 from runworker.engine.process import process
 from runworker.engine.sql import ledger
 from runworker.engine.sql.arrays import Uuids
+from runworker.engine.sql.claims import OVERDUE, QUEUED
 from runworker.errors import ConfigurationError
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
@@ -194,10 +195,10 @@ def test_no_table_is_read_through_however_little_is_known_of_it(plant: Plant, en
     assert all(abs(many[table] - few[table]) <= 2 for table in few | many), read
 
 
-@pytest.mark.parametrize("sought", [ledger.QUEUED, ledger.OVERDUE, ledger.BLOCKED])
+@pytest.mark.parametrize("sought", [QUEUED.free, OVERDUE.free, ledger.BLOCKED])
 def test_what_waits_is_found_among_what_is_decided(plant: Plant, engine: Engine, sought: Select[UUID]) -> None:
     engine.apply([*starts(plant, 200)[1], *waits(plant, 20)[1]])
-    given = {"changed_ids": Uuids([uuid4()]), "passed_over": Uuids(()), "seen_until": ALL}
+    given = {"changed_ids": Uuids([uuid4()]), "seen_until": ALL}
     with engine.database.connect() as connection:
         for _ in range(6):  # it is prepared by then
             connection.execute(sought, given)

@@ -13,6 +13,7 @@ from tests.proxy import Proxy
 
 from runworker.codes import Code
 from runworker.engine import Engine
+from runworker.engine.sql.claims import QUEUED
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import Blocked, Unavailable
 from runworker.states import CommandStatus
@@ -103,14 +104,14 @@ def test_a_deadlock_with_somebody_else(plant: Plant, engine: Engine, retries: li
     assert {verdict.status for verdict in answer.result()} == {APPLIED}
 
 
-@pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "judge_again", "keep"])
+@pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "suspects", "keep"])
 def test_an_unreachable_database_is_given_up_on_in_time(plant: Plant, door: str) -> None:
     letter = NewDeadLetter(raw_body=b"x", code=Code.MALFORMED_MESSAGE, error="not JSON")
     doors: dict[str, Callable[[Engine], object]] = {
         "apply": lambda engine: engine.apply([plant.command("start_run")]),
         "verdicts": lambda engine: engine.verdicts([uuid4()]),
         "sweep": sweep,
-        "judge_again": lambda engine: engine.judge_again([uuid4()]),
+        "suspects": lambda engine: engine.found.judge_suspect(QUEUED),
         "keep": lambda engine: engine.keep(letter),
     }
     nowhere = make_url(plant.url).set(port=1, password="hidden").render_as_string(hide_password=False)  # noqa: S106 - not a real one

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from tests.plant import Plant
 
 from runworker.engine import Engine
-from runworker.errors import Unavailable
+from runworker.errors import Blocked, Unavailable
 from runworker.states import CommandStatus
 
 APPLIED = CommandStatus.APPLIED
@@ -51,18 +51,27 @@ def rows_hidden(plant: Plant) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [numbers_that_are_taken, somebody_elses_rule, somebody_elses_trigger, rows_hidden],
+    ("wrong", "met"),
+    [
+        (numbers_that_are_taken, Blocked),
+        (somebody_elses_rule, Blocked),
+        (somebody_elses_trigger, Blocked),
+        (rows_hidden, Unavailable),
+    ],
     ids=lambda it: it.__name__,
 )
-def test_what_is_none_of_our_rules_decides_nothing(plant: Plant, wrong: Callable[[Plant], Iterator[None]]) -> None:
+def test_what_is_none_of_our_rules_decides_nothing(
+    plant: Plant, wrong: Callable[[Plant], Iterator[None]], met: type[Unavailable]
+) -> None:
+    """Only where the look at the servers finds it too is it told as their failure."""
     engine = plant.engine(retry_seconds=0)
     (started,) = engine.apply([plant.command("start_run")])
     holds = [plant.command("hold_run", run_id=started.run_id) for _ in range(3)]
     with wrong(plant):  # type: ignore[attr-defined] - a context manager
         commands = plant.count("commands")
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as raised:
             engine.apply(holds)
+        assert raised.type is met
         assert (plant.count("commands"), plant.count("dead_letters")) == (commands, 0)
     assert plant.applied_at_last(engine, holds)[0].status is APPLIED
     assert plant.count("dead_letters") == 0

@@ -9,9 +9,8 @@ from tests.plant import Plant
 from runworker.batch_records import read_run_record
 from runworker.codes import Code
 from runworker.engine import Engine
-from runworker.engine.sql import ledger
-from runworker.engine.sql.arrays import Uuids
-from runworker.engine.sql.ledger import QUEUED
+from runworker.engine.sql import claims, ledger
+from runworker.engine.sql.claims import QUEUED
 from runworker.engine.sql.ledger_rows import MOST_BYTES, MOST_LEVELS
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
@@ -114,7 +113,7 @@ def test_payloads_of_one_batch_are_bounded(plant: Plant) -> None:
     nearly = json.dumps({"notes": "x" * (MOST_BYTES - 100)})
     large = [plant.queue("hold_run", payload=nearly) for _ in range(5)]
     with plant.transaction() as connection:
-        found = ledger.find(connection, QUEUED, 100, passed_over=Uuids(()), seen_until=None)
+        found = claims.claim(connection, QUEUED, 100, seen_until=None)
         assert [row.payload for row in ledger.peek(connection, huge)] == [None] * 10
     assert found == [*huge, *large[:2]]
 

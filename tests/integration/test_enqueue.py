@@ -95,6 +95,8 @@ def test_what_workers_could_not_read_is_refused_before_it_is_written(plant: Plan
     with pytest.raises(InvalidMessage) as refused:
         enqueue(upstream, "start_run", issued_by=good.issued_by, speed=3)
     assert refused.value.code is Code.MISSING_FIELD
+    with pytest.raises(InvalidMessage, match="its command is start_run"):
+        enqueue(upstream, "runworker.start_run", **plant.fields("start_run"))
     enqueue(upstream, good)
     upstream.commit()
     assert queued(plant) == [good.idempotency_key]

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 from tests.command_line import CommandLine
 from tests.crew import PREFORK, Crew, eventually
+from tests.envelopes import message
 
 from runworker import migrations, revisions
 from runworker.errors import ServerError
@@ -94,6 +96,29 @@ def test_a_worker_waits_for_the_migration_and_goes_on_beside_a_newer_release(cre
     assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
     assert (worker.exit_code, beside.exit_code) == (None, None)
     assert not crew.plant.count("dead_letters")
+
+
+def test_one_that_cannot_get_past_what_others_do_closes_nothing(crew: Crew) -> None:
+    """A row of dead_letters that somebody holds, a rule of somebody else's: each keeps back its own message."""
+    worker = crew.hire(retry_seconds=0, lock_timeout_seconds=1)
+    nonsense = message(crew.plant.fields("start_run"), body=b"nonsense")
+    crew.push(nonsense.content)
+    letter = crew.letter(nonsense.body)
+    crew.plant.sql("ALTER TABLE commands ADD CONSTRAINT ck_house CHECK (command <> 'hold_run') NOT VALID")
+    run = crew.verdict(crew.send("start_run"))["run_id"]
+    with crew.plant.transaction() as connection:
+        connection.execute(text("SELECT FROM dead_letters WHERE id = :id FOR UPDATE"), {"id": letter.id})
+        crew.push(nonsense.content)
+        held = crew.send("hold_run", run_id=run)
+        for event in ("dead_letter.postponed", "command.blocked"):
+            eventually(lambda event=event: crew.written().count(event) > 1, f"{event}, again")
+        assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
+        assert crew.in_broker() == 2
+    crew.letter(nonsense.body, times=2)
+    crew.plant.sql("ALTER TABLE commands DROP CONSTRAINT ck_house")
+    assert crew.verdict(held)["status"] == "APPLIED"
+    assert "intake.closed" not in crew.written().partition("dead_letter.kept")[2]
+    assert worker.exit_code is None
 
 
 def test_a_pool_that_leaves_commands_undecided_is_refused(crew: Crew) -> None:

@@ -17,8 +17,14 @@ Look = Callable[[], datetime]
 
 
 @pytest.fixture
-def watch() -> QueueWatch:
-    return QueueWatch(QUEUE, comes_back=timedelta(hours=1))
+def queues() -> list[str]:
+    """Those that the worker consumes."""
+    return [QUEUE]
+
+
+@pytest.fixture
+def watch(queues: list[str]) -> QueueWatch:
+    return QueueWatch(lambda: queues, comes_back=timedelta(hours=1))
 
 
 @pytest.fixture
@@ -64,4 +70,14 @@ def test_what_a_worker_keeps_for_later_is_not_waited_for(look: Look, watch: Queu
     redis.hset("unacked", "tag", "due tomorrow")
     assert {look() for _ in range(3)} == {NOTHING_SEEN}
     watch._comes_back = timedelta(0)
+    assert [look(), look()][-1] > NOTHING_SEEN
+
+
+def test_a_queue_that_an_operator_adds_is_watched_until_it_is_cancelled(
+    look: Look, queues: list[str], redis: Redis
+) -> None:
+    queues.append("added")
+    redis.lpush("added", "lies there")
+    assert {look() for _ in range(5)} == {NOTHING_SEEN}
+    queues.remove("added")
     assert [look(), look()][-1] > NOTHING_SEEN

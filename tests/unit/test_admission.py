@@ -8,7 +8,8 @@ from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.errors import InvalidMessage
-from runworker.tasks.admission import is_storable, name_and_id, require_task_message
+from runworker.safe_text import is_storable
+from runworker.tasks.admission import name_and_id, require_task_message
 from runworker.transport import is_deeper
 
 HEADERS = {"task": "runworker.start_run", "id": "1"}

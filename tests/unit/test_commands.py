@@ -31,6 +31,12 @@ def test_every_command_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_the_name_of_a_task_is_told_from_that_of_its_command(name: str) -> None:
+    said = refusal(f"runworker.{name}", ENOUGH[name])
+    assert (said.code, said.message.endswith(f"its command is {name}")) == (Code.UNKNOWN_COMMAND, True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_read_with_what_it_needs(name: str) -> None:
     command = parse(name, ENOUGH[name])
     assert (type(command), command.name) == (COMMANDS[name], name)

@@ -13,9 +13,10 @@ from typer.main import get_command
 
 from runworker import states
 from runworker.cli import app
-from runworker.codes import Code
+from runworker.codes import OF_MESSAGES, Code
 from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 from runworker.models import Base
+from runworker.readiness.rights import ON_COLUMNS, ON_TABLES
 
 MOVES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "Flow version": states.FLOW_VERSION_MOVES,
@@ -39,6 +40,11 @@ def test_every_code_is_explained() -> None:
     assert [row[0].strip("`") for row in table] == [code.value for code in Code]
     assert [row[1] for row in table] == [code.meaning for code in Code]
     assert all(len(row) == 4 and all(row) for row in table)
+
+
+def test_codes_of_messages_have_a_section_of_their_own() -> None:
+    _, _, section = (DOCS / "errors.md").read_text("utf-8").partition("## The message itself\n")
+    assert [row[0].strip("`") for row in rows(section.partition("\n## ")[0])] == list(OF_MESSAGES)
 
 
 @pytest.mark.parametrize("entity", MOVES)
@@ -110,20 +116,17 @@ def test_every_rule_of_the_database_is_listed() -> None:
 
 
 def test_every_table_is_listed_with_the_rights_of_the_worker() -> None:
-    revision = (ROOT / "alembic/versions/20261129_9_roles.py").read_text()
-    granted = {
-        right: set(re.findall(r"[a-z_]+", re.sub(r"^.*?= ", "", found)))
-        for right, found in zip(
-            ("reads", "adds", "writes"),
-            re.findall(r"^(?:READ|ADD|ADD_AND_CHANGE) = .*?\n(?=[A-Z])", revision, re.MULTILINE | re.DOTALL),
-            strict=True,
-        )
-    }
+    """A test of the database proves that these are what the migrations grant."""
     listed = rows(section((DOCS / "database.md").read_text(), "## Tables"))
+    rights = {"reads": "SELECT", "adds": "SELECT INSERT", "writes": "SELECT INSERT UPDATE"}
+    more = {"changes": "UPDATE", "deletes": "DELETE"}
 
     assert {row[0].strip("`") for row in listed} == set(Base.metadata.tables)
-    for name, _, right in listed:
-        assert name.strip("`") in granted[right.partition(",")[0]]
+    for cell, _, said in listed:
+        name = cell.strip("`")
+        first, *others = re.findall(r"\w+", said)
+        told = {*rights[first].split(), *(more[word] for word in others if word in more)}
+        assert told == {*ON_TABLES.get(name, ("SELECT",)), *(["UPDATE"] if name in ON_COLUMNS else [])}, name
 
 
 def test_every_log_event_is_explained() -> None:

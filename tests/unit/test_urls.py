@@ -1,5 +1,7 @@
 """URLs of servers are taken as people write them, or refused with a spelling that works and without the password."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from sqlalchemy import create_engine
@@ -8,7 +10,8 @@ from sqlalchemy.engine import make_url
 from runworker.config import Settings
 from runworker.errors import ConfigurationError
 from runworker.migrations import parse_url
-from runworker.urls import LIBPQ_OPTIONS, broker_url, database_url, masked
+from runworker.url_options import LIBPQ_OPTIONS
+from runworker.urls import broker_url, database_url, masked
 
 OURS = "postgresql+psycopg://"
 TAKEN = {
@@ -45,12 +48,34 @@ REFUSED = {
     "postgresql://u:hidden@one/plant?target_session_attr=any": "did you mean target_session_attrs?",
     "postgresql://u:hidden@one/plant?target_session_attrs=master": "target_session_attrs is one of any, read-write",
     "postgresql://u:hidden@one,two,three/plant?port=1,2": "as many ports as hosts",
+    **{
+        f"postgresql://u:hidden@one/plant?{options}": said
+        for options, said in {
+            "connect_timeout=abc": "connect_timeout is a whole number",
+            "keepalives_idle=1.5": "keepalives_idle is a whole number",
+            "tcp_user_timeout=": "tcp_user_timeout is a whole number",
+            "hostaddr=one": "hostaddr is an address such as",
+            "gssencmode=maybe": "gssencmode is one of disable, prefer, require",
+            "sslnegotiation=none": "sslnegotiation is one of postgres, direct",
+            "require_auth=magic": "libpq refuses it: invalid require_auth",
+            "ssl_min_protocol_version=TLSv9": "libpq refuses it: invalid",
+            "ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2": "invalid SSL protocol version",
+            "sslrootcert=system&sslmode=require": 'use "verify-full"',
+            "service=nowhere": 'definition of service "nowhere" not found',
+            "sslrootcert=/nowhere.pem": "sslrootcert: expected a file that this process can read: No such",
+            "sslkey=/nowhere.pem": "sslkey: expected a file",
+            "passfile=/nowhere": "passfile: expected a file",
+        }.items()
+    },
 }
 BROKERS_TAKEN = {
     "redis://:p@one:6379/0": "redis://:p@one:6379/0",
     "redis://one": "redis://one",
     "valkey://u:p@one/3": "redis://u:p@one/3",
     "valkeys://one/0?ssl_cert_reqs=none": "rediss://one/0?ssl_cert_reqs=none",
+    "rediss://one/0": "rediss://one/0?ssl_cert_reqs=required",
+    "rediss://one?ssl_check_hostname=false": "rediss://one?ssl_check_hostname=false&ssl_cert_reqs=required",
+    "redis://:p;w@one/0": "redis://:p;w@one/0",
     "sentinel://:p@one:26379/0;sentinel://:p@two:26379/0": "sentinel://:p@one:26379/0;sentinel://:p@two:26379/0",
 }
 BROKERS_REFUSED = {
@@ -63,6 +88,13 @@ BROKERS_REFUSED = {
     "redis://u:hidden@one,two/0": "sentinel://one:26379/0;sentinel://two:26379/0",
     "redis:///0": "no host",
     "rediss://one/0?ssl_cert_reqs=maybe": "ssl_cert_reqs is one of required",
+    "rediss://one/0?ssl_check_hostname=maybe": "ssl_check_hostname is one of true, false",
+    "rediss://one/0?ssl_ca_certs=/nowhere.pem": "ssl_ca_certs: expected a file that this process can read: No such",
+    "rediss://one/0?ssl_certfile=/nowhere.pem": "ssl_certfile: expected a file",
+    "redis://one/0?ssl_cert_reqs=none": "ssl_cert_reqs: of TLS, which rediss:// has",
+    "sentinel://:hidden@one/0;redis://:hidden@two/0": "several URLs are those of Sentinels",
+    "redis://:hidden@one/0;redis://:hidden@two/0": "several URLs are those of Sentinels",
+    "sentinel://:hidden@one;two:26379": "several servers are several URLs",
 }
 
 
@@ -108,6 +140,26 @@ def test_brokers_that_are_refused(variable: str, url: str, said: str) -> None:
     assert said in message
     assert message.count("\n") == 1
     assert not any(part in message for part in ("hid", "den@"))
+
+
+@pytest.mark.parametrize("name", ["sslrootcert", "ssl_ca_certs", "ssl_certfile"])
+def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "notes.pem"
+    file.write_text("hidden")
+    read, url = (database_url, "postgresql://one/plant") if name == "sslrootcert" else (broker_url, "rediss://one/0")
+    with pytest.raises(ValueError, match=f"{name}: expected a file that this process can read"):
+        read(f"{url}?{name}={file}")
+
+
+@pytest.mark.parametrize("options", ["gssencmode=require", "sslmode=verify-full&sslrootcert=system", "keepalives=0"])
+def test_what_libpq_takes_is_not_refused(options: str) -> None:
+    assert database_url(f"postgresql://one/plant?{options}") == f"{OURS}one/plant?{options}"
+
+
+def test_libpq_is_asked_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says of servers."""
+    monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")
+    assert database_url("postgresql://one/plant?sslmode=require")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_broker_and_results_are_where_the_settings_say() -> None:
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
 def test_the_broker_is_spoken_to_through_our_transport(scheme: str) -> None:
     given = celery_settings(settings(broker_url=f"{scheme}://broker/0"))
-    assert given["broker_url"] == f"runworker-{scheme}://broker/0"
+    assert given["broker_url"].startswith(f"runworker-{scheme}://broker/0")
 
 
 def test_so_is_each_broker_that_may_take_over() -> None:

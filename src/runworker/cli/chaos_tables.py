@@ -1,10 +1,10 @@
 """Shows how a run of chaos went, as tables for people."""
 
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from runworker.cli.output import stdout
 from runworker.simulation.chaos import ChaosReport
 
 
@@ -26,4 +26,4 @@ def print_tables(report: ChaosReport) -> None:
     claims = Table("What the checker found", Column("Violations", justify="right"), box=box.SIMPLE_HEAD)
     for name, violations in report.kinds.items():
         claims.add_row(name, Text(str(len(violations)), style="red" if violations else "green"))
-    Console().print(faults, figures, claims)
+    stdout().print(faults, figures, claims)

@@ -17,7 +17,7 @@ FOLLOWED = {"migration_url": "database_url", "result_backend_url": "broker_url"}
 def config(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, a member for each setting.")] = False,
 ) -> None:
-    """Show every setting in force and where it comes from, passwords masked."""
+    """Show every setting in force and where it comes from, passwords masked. In a pipe: a line a setting, with tabs."""
     rows = in_force(on_demand.opening.read_settings())
     if as_json:
         show({row.pop("setting"): row for row in rows}, as_json=True)

@@ -9,19 +9,7 @@ from uuid import UUID
 import typer
 
 from runworker.cli import on_demand
-from runworker.cli.letter_options import (
-    Codes,
-    LetterId,
-    LetterIds,
-    OlderThan,
-    Reason,
-    RequiredReason,
-    SenderName,
-    Since,
-    States,
-    Tasks,
-    Until,
-)
+from runworker.cli.letter_options import LetterId, LetterIds, Reason, RequiredReason, selects_letters
 from runworker.cli.reporting import show, tell
 from runworker.states import DeadLetterState
 
@@ -37,38 +25,27 @@ NOT_DISCARDED = [DeadLetterState.OPEN, DeadLetterState.REPLAYED]
 
 Email = Annotated[str, typer.Option("--as", metavar="EMAIL", help="Who does it: an ADMIN or MANAGER.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where no terminal can be asked.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Do it, but send and keep nothing; same counts, same exit code.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 app = typer.Typer(no_args_is_help=True, help="Messages that could not be read, and commands that kept failing.")
 
 
 @app.command("list")
+@selects_letters
 def list_(
     *,
-    code: Codes = None,
-    task: Tasks = None,
-    sender: SenderName = None,
-    since: Since = None,
-    until: Until = None,
-    older_than: OlderThan = None,
-    state: States = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, with each letter whole.")] = False,
+    **parts: Any,
 ) -> None:
     """List dead letters, a line each, those seen last first. Discarded ones are left out unless --state asks for them.
 
     A letter that comes again after it was replayed or discarded is OPEN again. In a pipe: tabs and no heads.
     """
-    selection = _selection(
-        codes=code,
-        tasks=task,
-        sender=sender,
-        since=since,
-        until=until,
-        older_than=older_than,
-        states=state or NOT_DISCARDED,
-    )
+    selection = _selection(parts, unless_said=NOT_DISCARDED)
     with on_demand.database.owner_session() as session:
         found = list(islice(on_demand.dead_letters.letters(session, selection), limit + 1))
         rows = [_whole(*each) if as_json else _line(*each) for each in found[:limit]]
@@ -88,81 +65,53 @@ def show_(letter_id: LetterId, as_json: AsJson = False) -> None:
 
 
 @app.command("replay")
+@selects_letters
 def replay_(
     *,
     ids: LetterIds = None,
     email: Email,
     reason: Reason = None,
-    code: Codes = None,
-    task: Tasks = None,
-    sender: SenderName = None,
-    since: Since = None,
-    until: Until = None,
-    older_than: OlderThan = None,
-    state: States = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
+    **parts: Any,
 ) -> None:
     """Send dead letters' messages to the queue again, under their own keys: these IDs, or all that are selected.
 
     Selected are those that are OPEN, unless --state says otherwise. How many is asked first; letters that come in
     meanwhile are not among them. A letter that would be refused again is named and stays. Exit code 1 where one did.
     """
-    selection = _acted_upon(
-        ids=ids,
-        codes=code,
-        tasks=task,
-        sender=sender,
-        since=since,
-        until=until,
-        older_than=older_than,
-        states=state,
-    )
+    selection = _acted_upon(ids, parts)
 
     def send(database: "Engine", settings: "Settings", promises: Sequence["Promise"], user: UUID) -> Iterator["Marked"]:
-        return on_demand.dead_letters.replay(database, settings, promises, by=user, reason=reason)
+        return on_demand.dead_letters.replay(database, settings, promises, by=user, reason=reason, dry_run=dry_run)
 
     _act("replay", selection, email, send, ask=not (ids or yes), dry_run=dry_run, as_json=as_json)
 
 
 @app.command("discard")
+@selects_letters
 def discard_(
     *,
     ids: LetterIds = None,
     email: Email,
     reason: RequiredReason,
-    code: Codes = None,
-    task: Tasks = None,
-    sender: SenderName = None,
-    since: Since = None,
-    until: Until = None,
-    older_than: OlderThan = None,
-    state: States = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
+    **parts: Any,
 ) -> None:
     """Mark dead letters as needing nothing more: these IDs, or all that are selected.
 
     Nothing is erased: they are left out of `list`, and are OPEN again when their message comes again. Selected are
     those that are OPEN, unless --state says otherwise. How many is asked first.
     """
-    selection = _acted_upon(
-        ids=ids,
-        codes=code,
-        tasks=task,
-        sender=sender,
-        since=since,
-        until=until,
-        older_than=older_than,
-        states=state,
-    )
+    selection = _acted_upon(ids, parts)
 
     def set_aside(
         database: "Engine", _settings: "Settings", promises: Sequence["Promise"], user: UUID
     ) -> Iterator["Marked"]:
-        return on_demand.dead_letters.discard(database, promises, by=user, reason=reason)
+        return on_demand.dead_letters.discard(database, promises, by=user, reason=reason, dry_run=dry_run)
 
     _act("discard", selection, email, set_aside, ask=not (ids or yes), dry_run=dry_run, as_json=as_json)
 
@@ -181,11 +130,8 @@ def _act(
     settings = on_demand.opening.find_servers()
     with on_demand.database.owner_database(settings) as database:
         promises, user = on_demand.letter_report.promise(database, selection, email, replay=verb == "replay")
-        report = on_demand.letter_report.LetterReport(verb, promises, as_json=as_json)
-        if dry_run:
-            report.show_promise()
-            return
-        if ask and report.possible:
+        report = on_demand.letter_report.LetterReport(verb, promises, dry_run=dry_run, as_json=as_json)
+        if ask and report.possible and not dry_run:
             _confirm(f"{report.sentence()}, as {email}?")
         with report:
             for marked in act(database, settings, promises, user):
@@ -203,18 +149,19 @@ def _confirm(question: str) -> None:
         raise typer.Abort
 
 
-def _acted_upon(*, ids: list[int] | None, states: list[DeadLetterState] | None, **parts: Any) -> "Selection":
+def _acted_upon(ids: list[int] | None, parts: dict[str, Any]) -> "Selection":
     """The selection of a command that acts: by ids or by at least one other part, and of open letters unless said."""
-    narrowed = bool(states) or any(parts.values())
+    narrowed = any(parts.values())
     if ids and narrowed:
         raise typer.BadParameter("give IDs, or options that select letters, and not both")
     if not ids and not narrowed:
         raise typer.BadParameter("give IDs, or an option that selects letters; --state OPEN selects all that are open")
-    return _selection(ids=ids, states=states or (None if ids else [DeadLetterState.OPEN]), **parts)
+    return _selection({"ids": ids}) if ids else _selection(parts, unless_said=[DeadLetterState.OPEN])
 
 
-def _selection(**parts: Any) -> "Selection":
-    return on_demand.dead_letters.Selection(**{name: value for name, value in parts.items() if value is not None})
+def _selection(parts: dict[str, Any], unless_said: list[DeadLetterState] | None = None) -> "Selection":
+    given = {"states": unless_said} | {name: value for name, value in parts.items() if value}
+    return on_demand.dead_letters.Selection(**{name: value for name, value in given.items() if value})
 
 
 def _line(letter: "DeadLetter", state: DeadLetterState) -> dict[str, Any]:

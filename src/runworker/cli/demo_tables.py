@@ -1,10 +1,10 @@
 """Shows how a demo went, as tables for people."""
 
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from runworker.cli.output import stdout
 from runworker.simulation import Report
 
 
@@ -17,4 +17,4 @@ def print_tables(report: Report) -> None:
     figures = Table("What happened", Column(justify="right"), box=box.SIMPLE_HEAD)
     for name, value in report.figures.items():
         figures.add_row(name.replace("_", " ").capitalize(), f"{value}")
-    Console().print(claims, figures)
+    stdout().print(claims, figures)

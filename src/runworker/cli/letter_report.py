@@ -25,11 +25,12 @@ def promise(database: Engine, selection: Selection, email: str, *, replay: bool)
 
 
 class LetterReport:
-    """Tells what was promised and what was done. verb: "replay" or "discard"."""
+    """Tells what was promised and what was done. verb: "replay" or "discard". dry_run: nothing of it was kept."""
 
-    def __init__(self, verb: str, promises: Sequence[Promise], *, as_json: bool) -> None:
+    def __init__(self, verb: str, promises: Sequence[Promise], *, dry_run: bool, as_json: bool) -> None:
         self._verb = verb
         self._promises = promises
+        self._dry_run = dry_run
         self._as_json = as_json
         self._marked: list[Marked] = []
         self._progress = Progress(bars=True)
@@ -46,21 +47,6 @@ class LetterReport:
         refused = len(self._promises) - self.possible
         said = f"{self._verb.capitalize()} {self.possible} dead letter{'s' * (self.possible != 1)}"
         return said + (f" ({refused} more would be refused)" if refused else "")
-
-    def show_promise(self) -> None:
-        """Show the letters that would be acted upon, on stdout, and the others with their reason, on stderr."""
-        lines = [_line(each) for each in self._promises if each.refusal is None]
-        refusals = {each.letter_id: each.refusal for each in self._promises if each.refusal is not None}
-        if self._as_json:
-            show(
-                {"selected": len(self._promises), "possible": self.possible, "letters": lines, **_named(refusals)},
-                as_json=True,
-            )
-        else:
-            show_lines(lines, ("id", "task", "task_id"))
-            for why in refusals.values():
-                tell(str(why))
-        tell(f"a dry run: nothing was done. It would ask: {self.sentence()}?")
 
     def add(self, marked: Marked) -> None:
         """Take note of a letter, and move the bar."""
@@ -79,12 +65,12 @@ class LetterReport:
         done = [_line(each) for each in self._marked if each.result is MarkResult.DONE]
         refusals = {each.letter_id: each.why for each in self._marked if each.result is MarkResult.REFUSED}
         if self._as_json:
-            show({**self._counts(), "letters": done, **_named(refusals)}, as_json=True)
+            show({"dry_run": self._dry_run, **self._counts(), "letters": done, **_named(refusals)}, as_json=True)
         else:
             show_lines(done, ("id", "task", "task_id"))
             for why in refusals.values():
                 tell(str(why))
-        tell(self._summary())
+        tell(f"a dry run: nothing was done. It would ask: {self.sentence()}?" if self._dry_run else self._summary())
 
     def _counts(self) -> dict[str, int]:
         counted = Counter(each.result for each in self._marked)
@@ -110,7 +96,7 @@ class LetterReport:
         return ", ".join(parts)
 
 
-def _line(letter: Promise | Marked) -> dict[str, Any]:
+def _line(letter: Marked) -> dict[str, Any]:
     message = letter.message
     return {
         "id": letter.letter_id,

@@ -19,17 +19,31 @@ class FileNotWritten(RunworkerError):
     """A result could not be written where it was asked for; the text says why."""
 
 
-WIDEST: Final = 500
-"""Columns; a terminal wraps what is longer than its own, and nothing is cut off where output goes to a file."""
+ENDLESS: Final = 10**6
+"""Columns of what is no terminal: nothing is folded or cut off where output goes to a pipe or a file."""
+
+
+def stdout() -> Console:
+    """What tables and trees are written to: as wide as the terminal, and without an end where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else _endless()
+
+
+def _endless() -> Console:
+    return Console(width=ENDLESS, highlight=False)
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows to stdout as a table; for people, so long cells are folded."""
+    """Write rows to stdout as a table with long cells folded; to what is no terminal as `show_lines` does."""
+    console = stdout()
+    if not console.is_terminal:
+        show_lines(rows, columns)
+        return
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         # As Text: what a sender wrote is shown and not taken for markup.
         table.add_row(*(Text(printable(shown(row[column])), overflow="fold") for column in columns))
-    Console().print(table)
+    console.print(table)
 
 
 def show_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -37,7 +51,7 @@ def show_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
 
     What is no terminal gets the whole of each value, tabs between them and no heads.
     """
-    console = Console(highlight=False)
+    console = stdout()
     if not console.is_terminal:
         for row in rows:
             typer.echo("\t".join(_on_one_line(row[column]) for column in columns))
@@ -55,7 +69,7 @@ STYLES: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "r
 
 def show_findings(rows: Sequence[Mapping[str, str]]) -> None:
     """Write findings to stdout: severity, name, and under what was seen why it matters and what to do."""
-    console = Console(highlight=False)
+    console = stdout()
     if not console.is_terminal:
         show_lines(rows, ("severity", "name", "seen", "why", "remedy"))
         return
@@ -75,8 +89,8 @@ def _on_one_line(value: Any) -> str:
 
 
 def print_wide(content: RenderableType) -> None:
-    """Write to stdout, never wrapped or cut to the terminal's width."""
-    Console(width=WIDEST, highlight=False).print(content)
+    """Write to stdout, never folded or cut to the terminal's width, which wraps it by itself."""
+    _endless().print(content)
 
 
 def write_file(file: Path, content: str) -> None:

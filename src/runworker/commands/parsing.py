@@ -28,9 +28,7 @@ def parse(name: object, fields: object) -> Command:
     Raises InvalidMessage with the first problem's code; `facts["problems"]` lists all of them.
     """
     if not isinstance(name, str) or name not in COMMANDS:
-        raise InvalidMessage(
-            Code.UNKNOWN_COMMAND, f"{_short(name)} is no command; known: {', '.join(sorted(COMMANDS))}"
-        )
+        raise InvalidMessage(Code.UNKNOWN_COMMAND, f"{_short(name)} is no command; {_meant(name)}")
     if not isinstance(fields, Mapping):
         raise InvalidMessage(Code.MALFORMED_MESSAGE, f"{name}: expected an object of fields, got {_short(fields)}")
     try:
@@ -42,6 +40,13 @@ def parse(name: object, fields: object) -> Command:
             f"{name}: " + "; ".join(text for _, text in problems[:5]),
             problems=[{"code": str(code), "message": text} for code, text in problems],
         ) from None
+
+
+def _meant(name: object) -> str:
+    command = name.removeprefix("runworker.") if isinstance(name, str) else ""
+    if command in COMMANDS:
+        return f"it is the name of a task, and its command is {command}"
+    return f"known: {', '.join(sorted(COMMANDS))}"
 
 
 def _problem(detail: Any, fields: Mapping[Any, Any]) -> tuple[Code, str]:

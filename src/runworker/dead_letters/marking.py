@@ -51,9 +51,17 @@ def operator(session: Session, email: str) -> UUID:
 
 
 def replay(
-    database: Engine, settings: Settings, promises: Sequence[Promise], *, by: UUID, reason: str | None
+    database: Engine,
+    settings: Settings,
+    promises: Sequence[Promise],
+    *,
+    by: UUID,
+    reason: str | None,
+    dry_run: bool = False,
 ) -> Iterator[Marked]:
     """Send the letters' messages to the workers' queue again, under their own keys, and mark each letter.
+
+    dry_run: do all of it, but for sending, and keep nothing.
 
     A crash between message and commit leaves a letter that can be replayed again: a command that took effect has no
     second effect. Raises Unavailable where the broker does not take a message, and the database's errors; letters that
@@ -65,24 +73,32 @@ def replay(
             message = message_in(letter)
             letter.replayed_at, letter.replayed_by, letter.replay_reason = _now(), by, reason
             session.flush()  # a login that may not mark sends nothing either
-            post.send(message)
+            if not dry_run:
+                post.send(message)
             return message
 
         for promise in promises:
-            yield _mark(database, promise, send)
+            yield _mark(database, promise, send, keep=not dry_run)
 
 
-def discard(database: Engine, promises: Sequence[Promise], *, by: UUID, reason: str) -> Iterator[Marked]:
-    """Mark the letters as needing nothing more. They stay, and come up again when their message does."""
+def discard(
+    database: Engine, promises: Sequence[Promise], *, by: UUID, reason: str, dry_run: bool = False
+) -> Iterator[Marked]:
+    """Mark the letters as needing nothing more. They stay, and come up again when their message does.
+
+    dry_run: do it, and keep nothing.
+    """
 
     def set_aside(_session: Session, letter: DeadLetter) -> None:
         letter.discarded_at, letter.discarded_by, letter.discard_reason = _now(), by, reason
 
     for promise in promises:
-        yield _mark(database, promise, set_aside)
+        yield _mark(database, promise, set_aside, keep=not dry_run)
 
 
-def _mark(database: Engine, promise: Promise, act: Callable[[Session, DeadLetter], Message | None]) -> Marked:
+def _mark(
+    database: Engine, promise: Promise, act: Callable[[Session, DeadLetter], Message | None], *, keep: bool
+) -> Marked:
     if promise.refusal is not None:
         return Marked(promise.letter_id, MarkResult.REFUSED, why=promise.refusal)
     try:
@@ -92,6 +108,9 @@ def _mark(database: Engine, promise: Promise, act: Callable[[Session, DeadLetter
             if letter is None or (letter.replayed_at, letter.discarded_at) != promise.marks:
                 return Marked(promise.letter_id, MarkResult.ELSEWHERE)
             message = act(session, letter)
+            if not keep:
+                session.flush()
+                session.rollback()
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
             raise

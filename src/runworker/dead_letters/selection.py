@@ -110,7 +110,7 @@ def _conditions(selection: Selection, state: ColumnElement[str]) -> Iterator[Col
     if selection.ids:
         yield DeadLetter.id.in_(selection.ids)
     if selection.codes:
-        yield DeadLetter.code.in_([code.upper() for code in selection.codes])
+        yield DeadLetter.code.in_(selection.codes)
     if selection.tasks:
         yield DeadLetter.task_name.in_([*selection.tasks, *(f"{TASK_PREFIX}{name}" for name in selection.tasks)])
     if selection.since is not None:

@@ -67,9 +67,9 @@ def start_valkey(
 
 
 def broker_url(directory: Path, port: int) -> str:
-    """The server's URL, password included, database 0."""
+    """The server's URL, password included, database 0. With the user's name, which redis-cli needs to be given."""
     password = credentials.load(DataDirectory(directory).passwords(SERVER))[LOGIN]
-    return f"redis://:{password}@{HOST}:{port}/0"
+    return f"redis://{LOGIN}:{password}@{HOST}:{port}/0"
 
 
 def ping(url: str) -> None:

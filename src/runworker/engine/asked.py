@@ -11,7 +11,7 @@ from runworker.commands import Command
 from runworker.engine.batch import BatchRequest
 from runworker.engine.constraints import Blame, blame, is_passing, reason
 from runworker.engine.obstacles import PAUSE_SECONDS
-from runworker.errors import Blocked, Unavailable
+from runworker.errors import Blocked
 from runworker.verdicts import Verdict
 
 _SEARCH_SECONDS: Final = 10.0
@@ -33,7 +33,6 @@ class Asked:
     hasty: bool = False
     verdicts: list[Verdict | None] = field(init=False)
     _left: str | None = field(default=None, init=False)
-    _met_the_unknown: bool = field(default=False, init=False)
     _end: float = field(default=inf, init=False)
 
     def __post_init__(self) -> None:
@@ -61,18 +60,13 @@ class Asked:
 
     def leave(self, why: BaseException | str) -> None:
         """Take down why a command is left undecided."""
-        if isinstance(why, BaseException):
-            self._met_the_unknown |= blame(why) is not Blame.LOCK
-            why = reason(why)
-        self._left = why
+        self._left = reason(why) if isinstance(why, BaseException) else why
 
     def told(self) -> list[Verdict]:
-        """A verdict for each. Raises Blocked where some are left, and Unavailable where nobody got past the unknown."""
+        """A verdict for each. Raises Blocked where some are left."""
         decided = [verdict for verdict in self.verdicts if verdict is not None]
         left = len(self.verdicts) - len(decided)
         if not left:
             return decided
         message = f"{left} of {len(self.verdicts)} commands wait for what stands in their way: {self._left}"
-        if self._met_the_unknown and not decided:
-            raise Unavailable(message)
         raise Blocked(message, self.verdicts, PAUSE_SECONDS)

@@ -63,14 +63,6 @@ class BatchResult:
     left: set[UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What became of the stored commands that were found. left: keys of those that are as they were."""
-
-    judged: int
-    left: set[UUID]
-
-
 Judgement = Outcome | Rejected | InvalidMessage | NotYet
 _FINAL: Final = (Outcome, Rejected, InvalidMessage)
 

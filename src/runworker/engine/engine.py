@@ -1,23 +1,21 @@
-"""The engine's door: `Engine.apply` for commands that come, `Engine.judge_again` for those that the ledger has.
+"""The engine's door: `Engine.apply` for commands that come, `Engine.found` for those that the ledger has.
 
 Around the transaction of a batch three things are done: while the server fails, the batch is tried again with backoff
 and jitter, and verdicts that were decided late are told (`engine.transactions`); what fails is taken apart until the
 bad command stands alone (`engine.splitting`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 
 from runworker.commands import Command
 from runworker.config import Settings
 from runworker.engine.asked import Asked
-from runworker.engine.batch import Judged
+from runworker.engine.found import Found
 from runworker.engine.splitting import Splitter
 from runworker.engine.sql import ledger
-from runworker.engine.sql.arrays import Uuids
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.engine.transactions import LateVerdicts, Transactions
 from runworker.states import CommandStatus
@@ -31,13 +29,14 @@ def _tell_nobody(_verdicts: Mapping[str, Verdict]) -> None:
 class Engine:
     """Applies commands to one database. Safe to share between threads; not between processes.
 
-    tell_late: given verdicts by task id of commands that had been answered WAITING, after their commit. database: the
-    pool of connections.
+    tell_late: given verdicts by task id of commands that had been answered WAITING, after their commit. found: judges
+    what the ledger has. database: the pool of connections.
     """
 
     def __init__(self, settings: Settings, tell_late: LateVerdicts = _tell_nobody) -> None:
         self._transactions = Transactions(settings, tell_late)
         self._splitter = Splitter(self._transactions)
+        self.found = Found(self._transactions, self._splitter, settings.quarantine_after)
         self.database = self._transactions.database
 
     def close(self) -> None:
@@ -55,36 +54,14 @@ class Engine:
         self._splitter.apply(asked)
         return asked.told()
 
-    def judge_again(self, keys: Sequence[UUID]) -> int:
-        """Judge stored commands once more.
-
-        Waits for other batches at work on what they are about. Returns how many were judged: those that met something
-        in their way are left as they are, and so is one whose fault cannot even be kept. Raises Unavailable as `apply`.
-        """
-        return len(set(keys) - self._splitter.judge(keys, expire=None))
-
-    def judge_found(
-        self, found: Select[UUID, int], most: int, leave: Collection[UUID], *, expire: datetime | None = None
-    ) -> Judged:
-        """Judge stored commands once more, in one transaction: the first `most` that a statement finds.
-
-        found: QUEUED or OVERDUE of `engine.sql.ledger`. expire: commands whose time was up by then become EXPIRED.
-        leave: keys to be left out. Those that another batch is at work on, or on what they are about, are left for it:
-        several workers share what there is. Raises Unavailable as `apply` does.
-        """
-        keys = self._transactions.read(
-            lambda connection: ledger.find(connection, found, most, passed_over=Uuids(leave), seen_until=expire)
-        )
-        left = self._splitter.judge(keys, expire=expire, share=True) if keys else set()
-        return Judged(len(set(keys) - left), left)
-
     def keep(self, letter: NewDeadLetter) -> int:
         """Put an unreadable message into dead_letters. Returns its id.
 
-        Raises Unavailable, after `retry_seconds`, whatever the reason. The caller puts the message back: it would be
-        lost with a letter that is not kept.
+        Raises Unavailable as `apply` does, and Blocked where something stands in the way of this letter alone: the same
+        message came before, and somebody holds its row. The caller puts the message back: it would be lost with a
+        letter that is not kept.
         """
-        return self._transactions.keep(letter)
+        return self._splitter.keep(letter)
 
     def verdicts(self, keys: Sequence[UUID]) -> dict[UUID, Verdict]:
         """Stored verdicts by key; keys that are unknown or not judged yet are absent."""
@@ -93,4 +70,4 @@ class Engine:
             rows = ledger.peek(connection, keys)
             return {row.idempotency_key: row.told for row in rows if row.status is not CommandStatus.QUEUED}
 
-        return self._transactions.read(read)
+        return self._transactions.run(read)

@@ -9,7 +9,6 @@ from tenacity import (
     RetryError,
     Retrying,
     retry_if_exception,
-    retry_if_exception_type,
     stop_after_delay,
     wait_random_exponential,
 )
@@ -22,16 +21,15 @@ _log = structlog.get_logger(__name__)
 _LONGEST_PAUSE: Final = 2.0
 """Most seconds between two attempts."""
 
-IF_THE_SERVER_FAILS: Final = retry_if_exception(lambda error: blame(error) is Blame.SERVER)
-WHATEVER_FAILS: Final = retry_if_exception_type(Exception)
+_IF_THE_SERVER_FAILS: Final = retry_if_exception(lambda error: blame(error) is Blame.SERVER)
 
 Result = TypeVar("Result")
 
 
-def retried(work: Callable[[], Result], seconds: float, retry: retry_if_exception = IF_THE_SERVER_FAILS) -> Result:
+def retried(work: Callable[[], Result], seconds: float) -> Result:
     """What `work` gives, done again with backoff and jitter for so many seconds; then raises Unavailable."""
     attempts = Retrying(
-        retry=retry,
+        retry=_IF_THE_SERVER_FAILS,
         wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_PAUSE),
         stop=stop_after_delay(seconds),
         before_sleep=_log_retry,

@@ -17,12 +17,12 @@ from runworker.commands import Command
 from runworker.engine.asked import Asked, Places
 from runworker.engine.batch import BatchRequest, BatchResult, PendingCommand
 from runworker.engine.constraints import as_rejection, is_passing, reason, sqlstate
-from runworker.engine.obstacles import Needs, Obstacles, needs
+from runworker.engine.obstacles import PAUSE_SECONDS, Needs, Obstacles, needs
 from runworker.engine.sql import ledger
 from runworker.engine.sql.arrays import Uuids
 from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.engine.transactions import Transactions
-from runworker.errors import Rejected, Unavailable
+from runworker.errors import Blocked, Rejected, Unavailable
 from runworker.states import CommandStatus
 from runworker.verdicts import Verdict
 
@@ -135,6 +135,21 @@ class Splitter:
             payload_sha256=command.fingerprint.hex(),
         )
 
+    def keep(self, letter: NewDeadLetter) -> int:
+        """Keep a dead letter and return its id. Raises Blocked where something stands in its way."""
+        needed = needs(letter.key, None)
+        if self._obstacles.block(needed):
+            raise Blocked("the dead letter cannot be kept, as it was a moment ago", [], PAUSE_SECONDS)
+        try:
+            letter_id = self._transactions.keep(letter)
+        except Unavailable:
+            raise
+        except Exception as error:
+            self._obstacles.meet(error, letter.key, None)
+            raise Blocked(f"the dead letter cannot be kept: {reason(error)}", [], PAUSE_SECONDS) from error
+        self._obstacles.pass_by([needed])
+        return letter_id
+
     def judge(self, keys: Sequence[UUID], *, expire: datetime | None, share: bool = False) -> set[UUID]:
         """Judge stored commands in one transaction, or else apart. Returns the keys of those that are left."""
         known = self._read(keys) if self._obstacles.are_any else {}
@@ -150,6 +165,10 @@ class Splitter:
             _log_split(error, stored=len(together))
             apart = list(keys)
         return left | self._judge_each(apart, expire=expire)
+
+    def wake(self, changed_ids: Collection[UUID]) -> None:
+        """Judge the commands that wait for a change of any of these ids, each by itself."""
+        self._judge_each(self._waiting_for(changed_ids))
 
     def _judge_each(self, keys: Iterable[UUID], *, expire: datetime | None = None) -> set[UUID]:
         """Judge stored commands, and then those that waited for them, each in a transaction of its own.
@@ -203,7 +222,7 @@ class Splitter:
         commands: dict[UUID, Command | None] = dict.fromkeys(keys)
         if not commands:
             return commands
-        rows = self._transactions.read(lambda connection: ledger.peek(connection, list(commands)))
+        rows = self._transactions.run(lambda connection: ledger.peek(connection, list(commands)))
         for row in rows:
             command = PendingCommand.of_row(row).command
             commands[row.idempotency_key] = command if isinstance(command, Command) else None
@@ -213,7 +232,7 @@ class Splitter:
         if not changed_ids:
             return []
         given = {"changed_ids": Uuids(changed_ids)}
-        return self._transactions.read(lambda connection: list(connection.execute(ledger.BLOCKED, given).scalars()))
+        return self._transactions.run(lambda connection: list(connection.execute(ledger.BLOCKED, given).scalars()))
 
     def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
@@ -225,7 +244,7 @@ class Splitter:
             error=f"{type(error).__name__}: {error}",
         )
         try:
-            return self._transactions.keep(letter)
+            return self.keep(letter)
         except Unavailable as unkept:
             raise _NotKept(str(unkept)) from unkept
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from runworker.config import Settings
 from runworker.engine.batch import BatchRequest, BatchResult, Resources
 from runworker.engine.process import process
-from runworker.engine.retrying import WHATEVER_FAILS, Result, retried
+from runworker.engine.retrying import Result, retried
 from runworker.engine.sql.connection import connect
 from runworker.engine.sql.dead_letters import NewDeadLetter, store
 from runworker.engine.sql.versions import Plans
@@ -21,7 +21,8 @@ _LOGGED: Final = logging.getLogger(__name__)
 """Tells whether a level is logged, a hundred times faster than structlog's logger does."""
 
 _HASTY: Final = "SET LOCAL lock_timeout = 250"
-"""Milliseconds for each part of a batch that has been waiting for a lock, until it is known whose lock that is."""
+"""Milliseconds for what must not keep others waiting: a dead letter, and each part of a batch that has been waiting
+for a lock, until it is known whose lock that is."""
 
 LateVerdicts = Callable[[Mapping[str, Verdict]], None]
 
@@ -46,18 +47,24 @@ class Transactions:
     def process(self, request: BatchRequest, *, hasty: bool = False) -> BatchResult:
         """Process a batch and commit. hasty: wait for locks for a moment only. What failed has written nothing."""
         result = retried(lambda: self._attempt(request, hasty=hasty), self._seconds)
-        for verdict in (*result.verdicts, *result.late.values()):
+        for verdict in result.verdicts:
             _log_verdict(verdict)
-        if result.late:
-            try:
-                self._tell_late(result.late)
-            except Exception:
-                # Committed is committed. A sender that is not told now asks for the stored verdict.
-                _log.exception("verdict.untold", task_ids=list(result.late))
+        self.tell_late(result.late)
         return result
 
-    def read(self, work: Callable[[Connection], Result]) -> Result:
-        """What `work` reads."""
+    def tell_late(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Tell senders, by task id, what was decided and committed after they had been answered."""
+        for verdict in verdicts.values():
+            _log_verdict(verdict)
+        if verdicts:
+            try:
+                self._tell_late(verdicts)
+            except Exception:
+                # Committed is committed. A sender that is not told now asks for the stored verdict.
+                _log.exception("verdict.untold", task_ids=list(verdicts))
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` gives, in a transaction of its own."""
 
         def attempt() -> Result:
             with self.database.begin() as connection:
@@ -66,8 +73,14 @@ class Transactions:
         return retried(attempt, self._seconds)
 
     def keep(self, letter: NewDeadLetter) -> int:
-        """Store a dead letter, tried again whatever fails. Returns its id."""
-        return retried(lambda: store(self.database, letter), self._seconds, WHATEVER_FAILS)
+        """Store a dead letter. Returns its id. Waits for a lock on its row for a moment only."""
+
+        def attempt() -> int:
+            with self.database.begin() as connection:
+                connection.exec_driver_sql(_HASTY)
+                return store(connection, letter)
+
+        return retried(attempt, self._seconds)
 
     def _attempt(self, request: BatchRequest, *, hasty: bool) -> BatchResult:
         with self.database.begin() as connection:

@@ -3,7 +3,7 @@
 from runworker.models.audit import AuditEvent, AuditSeal
 from runworker.models.base import Base
 from runworker.models.flow import FlowDefinition, FlowVersion
-from runworker.models.ledger import CodeCounter, CommandRecord, DeadLetter
+from runworker.models.ledger import CodeCounter, CommandClaim, CommandRecord, DeadLetter
 from runworker.models.lot import Lot, LotGenealogy, Supplier
 from runworker.models.production import Phase, ProductionRun, Scenario, Stream
 from runworker.models.qc import QCDecision, QCGate
@@ -25,6 +25,7 @@ __all__ = [
     "AuditSeal",
     "Base",
     "CodeCounter",
+    "CommandClaim",
     "CommandRecord",
     "DeadLetter",
     "Decision",

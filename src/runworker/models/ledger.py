@@ -1,4 +1,4 @@
-"""The worker's own tables: the ledger of commands, dead letters, and counters of run and lot codes."""
+"""The worker's own tables: the ledger of commands and claims on it, dead letters, counters of run and lot codes."""
 
 from datetime import date, datetime
 from typing import Any
@@ -60,6 +60,21 @@ class CommandRecord(Base):
     decided_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     deliveries: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class CommandClaim(Base):
+    """A stored command that a worker has in hand, or that one died with. It outlives no crash of PostgreSQL.
+
+    is_alone: the worker has nothing else in hand that it found. deaths: how many processes died of it.
+    """
+
+    __tablename__ = "command_claims"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    idempotency_key: Mapped[UUID] = mapped_column(primary_key=True)
+    claimed_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    is_alone: Mapped[bool] = mapped_column(server_default=text("false"))
+    deaths: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class DeadLetter(Base):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from runworker.codes import Code
 from runworker.plan.problems import PlanProblem, described, described_field, quoted
+from runworker.safe_text import is_storable
 
 MAX_NODES: Final = 500
 MAX_EDGES: Final = 2000
@@ -141,7 +142,7 @@ def _node_id(graph: Graph, positions: dict[str, int], position: int, raw: object
     where = f"nodes[{position}]"
     # Noted before it is judged: an edge to a node whose id will not do is not dangling as well.
     first = positions.setdefault(raw, position) if isinstance(raw, str) else position
-    if not isinstance(raw, str) or not 0 < len(raw) <= MAX_NODE_ID or not _is_storable(raw):
+    if not isinstance(raw, str) or not 0 < len(raw) <= MAX_NODE_ID or not is_storable(raw):
         expected = f"a text of 1 to {MAX_NODE_ID} characters without NUL or lone surrogates"
         graph.unreadable(where, f"The node's id is {described_field(raw)}; expected {expected}.")
         return None
@@ -151,11 +152,6 @@ def _node_id(graph: Graph, positions: dict[str, int], position: int, raw: object
         graph.report(Code.PLAN_DUPLICATE_NODE, where, message)
         return None
     return raw
-
-
-def _is_storable(text: str) -> bool:
-    """Whether PostgreSQL can hold the text."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _node_type(graph: Graph, where: str, raw: object, node_type: object) -> NodeType | None:

@@ -69,7 +69,10 @@ _COLUMNS: Final = text("""
         AND home.relnamespace = to_regnamespace('public')::oid
     LEFT JOIN pg_attribute AS attribute
         ON attribute.attrelid = home.oid AND attribute.attname = wanted.column_name AND NOT attribute.attisdropped
-    WHERE attribute.attnum IS NULL OR NOT has_column_privilege(home.oid, attribute.attnum, wanted.needed)
+    WHERE attribute.attnum IS NULL OR NOT CASE
+        WHEN wanted.needed = 'DELETE' THEN has_table_privilege(home.oid, wanted.needed)
+        ELSE has_column_privilege(home.oid, attribute.attnum, wanted.needed)
+    END
 """).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("tables", "columns", "rights")))
 
 _FUNCTIONS: Final = text("""

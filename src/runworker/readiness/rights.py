@@ -11,6 +11,7 @@ ON_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "audit_events": _READS,
     "audit_seals": _ADDS,
     "code_counters": _WRITES,
+    "command_claims": (*_WRITES, "DELETE"),
     "commands": _WRITES,
     "dead_letters": _ADDS,
     "flow_versions": _ADDS,

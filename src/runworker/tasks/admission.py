@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from runworker.codes import Code
 from runworker.errors import InvalidMessage
+from runworker.safe_text import is_storable
 from runworker.transport import is_deeper
 
 _LEVELS: Final = 64
@@ -25,17 +26,6 @@ def _storable(text: str) -> str:
     if not is_storable(text):
         raise ValueError("contains a NUL character or half of a surrogate pair")
     return text
-
-
-def is_storable(text: str) -> bool:
-    """Whether `text` is text that PostgreSQL and Redis can take."""
-    if "\x00" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _moment(text: str) -> str:
@@ -113,3 +103,8 @@ def name_and_id(message: Message) -> tuple[str | None, str | None]:
             parts = message.payload if isinstance(message.payload, Mapping) else parts
     name, id_ = parts.get("task"), parts.get("id")
     return name if isinstance(name, str) else None, id_ if isinstance(id_, str) else None
+
+
+def raw_body(message: Message) -> bytes:
+    """The body's bytes, as they came."""
+    return message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)

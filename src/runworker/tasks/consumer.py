@@ -11,18 +11,16 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from celery import states
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.errors import InvalidMessage, Unavailable
-from runworker.states import CommandStatus
-from runworker.tasks.admission import is_storable, name_and_id, require_task_message
+from runworker.errors import InvalidMessage
+from runworker.tasks.admission import name_and_id, raw_body, require_task_message
 from runworker.tasks.batches import Batches, noting_what_begins
+from runworker.tasks.letters import Letters
 from runworker.tasks.quarantine import Quarantine
-from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +38,8 @@ class Consumer(StockConsumer):
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
         app, pool = options["app"], options["pool"]
         size = app.settings.batch_size
-        self.quarantine = Quarantine(self, self._kept)
+        self.letters = Letters(self)
+        self.quarantine = app.quarantine = Quarantine(app, self.letters)
         if not pool.uses_semaphore and pool.num_processes == 1:
             on_task_request = noting_what_begins(on_task_request)
         self.batches = Batches(self, app.intake, size) if size > 1 else None
@@ -49,6 +48,12 @@ class Consumer(StockConsumer):
         super().__init__(on_task_request, **options)
         self._failed_at = -math.inf
         app.intake.on_close = self._give_back_soon
+
+    @property
+    def queue_names(self) -> set[str]:
+        """The queues that it consumes now, also such as an operator has added. May be asked in any thread."""
+        consumer = self.task_consumer  # None while there is no connection
+        return {queue.name for queue in consumer.queues} if consumer else set()
 
     def _give_back_soon(self) -> None:
         if self.batches is not None:
@@ -130,42 +135,15 @@ class Consumer(StockConsumer):
 
     def _keep(self, message: Message, code: Code, reason: str) -> None:
         task_name, task_id = name_and_id(message)
-        raw = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)
         letter = NewDeadLetter(
-            raw_body=raw, code=code, error=reason, task_name=task_name, task_id=task_id, headers=message.headers
+            raw_body=raw_body(message),
+            code=code,
+            error=reason,
+            task_name=task_name,
+            task_id=task_id,
+            headers=message.headers,
         )
-        try:
-            letter_id = self._kept(letter)
-        except Exception as error:  # of any kind: the letter is not kept
-            _log.warning("dead_letter.postponed", code=str(code), task_id=task_id, error=str(error))
-            # Not left unacked: a message counts against the worker's prefetch even after it was redelivered.
-            message.reject_log_error(_log, self.connection_errors, requeue=True)
-            return
-        _log.warning("dead_letter.kept", dead_letter=letter_id, code=str(code), task_id=task_id, error=reason)
-        if task_id and is_storable(task_id):
-            self._answer(task_id, task_name, letter_id, letter)
-        message.ack_log_error(_log, self.connection_errors)
-
-    def _kept(self, letter: NewDeadLetter) -> int:
-        """Keep a letter. One that PostgreSQL does not take closes the intake, and those that follow do not try."""
-        intake = self.app.intake
-        if not intake.is_open:
-            raise Unavailable("the intake is closed")
-        try:
-            return self.app.engine.keep(letter)
-        except Unavailable as error:
-            intake.fail(str(error))
-            raise
-
-    def _answer(self, task_id: str, task_name: str | None, letter_id: int, letter: NewDeadLetter) -> None:
-        """Tell the sender. What is kept is acknowledged whether or not the result store takes the answer."""
-        command = task_name.removeprefix("runworker.") if task_name else None
-        facts = {"dead_letter": letter_id}
-        verdict = Verdict(CommandStatus.REJECTED, command, None, code=letter.code, message=letter.error, state=facts)
-        try:
-            self.app.backend.store_result(task_id, verdict.as_dict(), states.SUCCESS)
-        except Exception:
-            _log.exception("verdict.untold", task_ids=[task_id])
+        self.letters.take(message, code, lambda: self.letters.keep(letter))
 
 
 def _stand_by_what_is_written(pool: Any) -> None:

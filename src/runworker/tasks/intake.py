@@ -210,9 +210,9 @@ class TakeWhileOpen(bootsteps.StartStopStep):
 @inspect_command()
 def readiness(state: Any, **_: Any) -> dict[str, Any]:
     """Tell whether the worker takes messages, of which queues, and what keeps it from that."""
-    intake, consumer = state.app.intake, state.consumer.task_consumer
+    intake = state.app.intake
     return {
         "ready": intake.is_open,
         "blockers": [{"name": blocker.name, "reason": str(blocker)} for blocker in intake.blockers],
-        "queues": sorted(queue.name for queue in consumer.queues) if consumer else [],
+        "queues": sorted(state.consumer.queue_names),
     }

@@ -6,86 +6,72 @@ docs/decisions/quarantine.md.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 import structlog
-from celery import states
 from kombu.message import Message
 
 from runworker.codes import Code
 from runworker.engine.sql.dead_letters import NewDeadLetter
-from runworker.states import CommandStatus
-from runworker.tasks.admission import is_storable, name_and_id
+from runworker.safe_text import is_storable
+from runworker.tasks.admission import name_and_id, raw_body
+from runworker.tasks.letters import Letters
 from runworker.transport import deaths_of
-from runworker.verdicts import Verdict
 
 _log = structlog.get_logger(__name__)
 
 
 class Quarantine:
-    """Takes messages out of a worker's hands. keep: makes dead letters."""
+    """Takes messages out of a worker's hands."""
 
-    def __init__(self, consumer: Any, keep: Callable[[NewDeadLetter], int]) -> None:
-        self._consumer = consumer
-        self._keep = keep
+    def __init__(self, app: Any, letters: Letters) -> None:
+        self._app = app
+        self._letters = letters
 
     def is_due(self, message: Message) -> bool:
         """Whether the message has ended as many processes as it may."""
-        return (deaths_of(message.headers) or 0) >= self._consumer.app.settings.quarantine_after
+        return (deaths_of(message.headers) or 0) >= self._app.settings.quarantine_after
 
     def take(self, message: Message) -> None:
         """Keep the message's commands, tell the sender, acknowledge. While PostgreSQL takes nothing it goes back.
 
         Of a message with many commands each is kept by itself, so that each can be replayed by itself.
         """
-        name, task_id = name_and_id(message)
-        errors = self._consumer.connection_errors
-        try:
-            answers = [self._answer(message, part) for part in _parts(message, name or "")]
-        except Exception as error:  # of any kind: something is not kept
-            _log.warning("dead_letter.postponed", code=str(Code.QUARANTINED), task_id=task_id, error=str(error))
-            message.reject_log_error(_log, errors, requeue=True)
-            return
-        if task_id and is_storable(task_id):
-            self._tell(task_id, answers if name == "runworker.apply" else answers[0])
-        message.ack_log_error(_log, errors)
+        self._take(message, Code.QUARANTINED, f"its handling ended {deaths_of(message.headers)} processes of workers")
 
-    def _answer(self, message: Message, part: "_Part") -> dict[str, Any]:
+    def take_failed(self, message: Message, reason: str) -> None:
+        """Do the same with a message over which Celery failed: it cannot tell whether the command is decided."""
+        self._take(message, Code.INTERNAL_ERROR, reason)
+
+    def _take(self, message: Message, code: Code, reason: str) -> None:
+        name = name_and_id(message)[0] or ""
+
+        def kept() -> Any:
+            answers = [self._answer(message, part, code, reason) for part in _parts(message, name)]
+            return answers if name == "runworker.apply" else answers[0]
+
+        self._letters.take(message, code, kept)
+
+    def _answer(self, message: Message, part: "_Part", code: Code, reason: str) -> dict[str, Any]:
         """The verdict on a command: the ledger's, where it has one, since processes may have died after the commit."""
-        known = self._consumer.app.engine.verdicts([part.key]) if part.key else {}
+        known = self._app.engine.verdicts([part.key]) if part.key else {}
         if part.key in known:
             return dict(known[part.key].as_dict())
-        reason = f"its handling ended {deaths_of(message.headers)} processes of workers"
         task_id = name_and_id(message)[1]
-        letter = self._keep(
-            NewDeadLetter(
-                raw_body=part.body,
-                code=Code.QUARANTINED,
-                error=reason,
-                task_name=f"runworker.{part.command}",
-                task_id=task_id,
-                headers=message.headers,
-            )
+        letter = NewDeadLetter(
+            raw_body=part.body,
+            code=code,
+            error=reason,
+            task_name=f"runworker.{part.command}",
+            task_id=task_id,
+            headers=message.headers,
         )
-        _log.error("message.quarantined", dead_letter=letter, task_id=task_id, error=reason)
-        told = f"{reason}; operations have it as dead letter {letter} and can replay it"
-        verdict = Verdict(
-            CommandStatus.REJECTED,
-            part.command,
-            part.key,
-            code=Code.QUARANTINED,
-            message=told,
-            state={"dead_letter": letter},
-        )
-        return dict(verdict.as_dict())
-
-    def _tell(self, task_id: str, answer: Any) -> None:
-        try:
-            self._consumer.app.backend.store_result(task_id, answer, states.SUCCESS)
-        except Exception as error:  # of any kind: what is kept is acknowledged all the same
-            _log.error("verdict.untold", task_ids=[task_id], error=str(error))
+        refusal = self._letters.keep(letter, part.key)
+        if code is Code.QUARANTINED:
+            _log.error("message.quarantined", dead_letter=refusal["dead_letter"], task_id=task_id, error=reason)
+        return refusal
 
 
 class _Part:
@@ -105,8 +91,7 @@ def _parts(message: Message, name: str) -> Iterator[_Part]:
             item = dict(each) if isinstance(each, Mapping) else {"item": each}
             yield _Part(item.pop("command", None), item)
     else:
-        raw = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
-        yield _Part(name.removeprefix("runworker."), fields, raw)
+        yield _Part(name.removeprefix("runworker."), fields, raw_body(message))
 
 
 def _uuid(key: object) -> UUID | None:

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import WorkerLostError
+from billiard.exceptions import Terminated, WorkerLostError
 from celery import signals
 from celery.app.task import Context
-from celery.exceptions import Reject
+from celery.exceptions import Reject, TaskPredicate
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
@@ -27,6 +27,9 @@ _SHADOWING: Final = frozenset(
     name for name, part in vars(Context).items() if callable(part) or isinstance(part, property) or name[0] == "_"
 )
 """Headers that would take the place of methods of Celery's request."""
+
+_NO_FAILURE: Final = (TaskPredicate, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
+"""What ends a task, or its process, without its having failed: the message goes back, or an operator has ended it."""
 
 
 class PooledRequest(NamedTuple):
@@ -207,14 +210,25 @@ class Request(StockRequest):
         if is_lost_process(exc_info):
             self.count_death(alone=True)
         outcome = requeue_of(exc_info)
-        if outcome is None:
+        if outcome is None and isinstance(_error_in(exc_info), _NO_FAILURE):
             return super().on_failure(exc_info, *args, **options)
+        if outcome is None:
+            self._keep(exc_info)
+            return None
         if outcome.is_overdue:
             _log.warning("message.requeued", task=self.type, task_id=self.id, error=outcome.reason)
         if outcome.servers_failed:
             self._app.intake.fail(outcome.reason)
         self.conclude(outcome)
         return None
+
+    def _keep(self, exc_info: Any) -> None:
+        """Keep the message of a task that failed, which no task of ours does: Celery failed over what is around it."""
+        state.task_ready(self)
+        reason = repr(_error_in(exc_info))
+        _log.error("message.failed", task=self.type, task_id=self.id, error=reason)
+        self.send_event("task-failed", exception=reason, traceback=exc_info.traceback)
+        self._app.quarantine.take_failed(self.message, reason)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Give the message back whose process was ended over a limit. Celery would tell its sender of a failure."""

@@ -52,11 +52,12 @@ class UpkeepThread(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **_options: Any) -> None:
         self._app = worker.app
+        self._worker = worker
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._prune_again = time.monotonic()
-        settings = worker.app.settings
-        self._queue_watch = QueueWatch(settings.queue, timedelta(seconds=settings.visibility_timeout_seconds))
+        comes_back = timedelta(seconds=worker.app.settings.visibility_timeout_seconds)
+        self._queue_watch = QueueWatch(self._queues, comes_back)
 
     def start(self, worker: Any) -> None:
         """Begin."""
@@ -117,4 +118,9 @@ class UpkeepThread(bootsteps.StartStopStep):
 
     def _collect_unreadable(self) -> None:
         with self._app.connection_for_read() as broker:
-            collect_unreadable(self._app.engine, broker, self._app.settings.queue)
+            for queue in self._queues():
+                collect_unreadable(self._app.engine, broker, queue)
+
+    def _queues(self) -> set[str]:
+        """The queues that the worker consumes now, and that of its settings, which other workers may consume."""
+        return {self._app.settings.queue, *self._worker.consumer.queue_names}

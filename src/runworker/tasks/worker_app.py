@@ -3,24 +3,39 @@
 import gc
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 from billiard import current_process
 from celery import Celery, bootsteps
 from celery.signals import worker_process_init
+from click import ClickException
 from kombu.entity import Queue
 
 from runworker.config import Settings
 from runworker.engine import Engine
-from runworker.errors import ConfigurationError
+from runworker.errors import ConfigurationError, RunworkerError
 from runworker.servers import resolved
 from runworker.tasks import results
 from runworker.tasks.intake import Intake, Servers
+from runworker.tasks.quarantine import Quarantine
 from runworker.transport import reliable, require_tested_kombu
 from runworker.transport.deadlines import broker_deadlines, result_attempts, result_deadlines
 from runworker.verdicts import Verdict
+
+
+class NotStarted(ConfigurationError, ClickException):
+    """What keeps a process of Celery's from starting. Its command line shows a sentence, and exit code 1."""
+
+
+@contextmanager
+def _told_as_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except RunworkerError as error:
+        raise NotStarted(str(error)) from error
 
 
 class WorkerApp(Celery):
@@ -31,6 +46,7 @@ class WorkerApp(Celery):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
         self._engine: Engine | None = None
+        self.quarantine: Quarantine | None = None  # of the consumer, in the worker's main process
         self.loader.override_backends = results.BACKENDS
         self.add_defaults(lambda: celery_settings(self.settings))
         # A forked pool process must not talk over its parent's connections.
@@ -39,7 +55,8 @@ class WorkerApp(Celery):
     @cached_property
     def settings(self) -> Settings:
         """The settings of this process; embedded servers fill in the URLs that are not given."""
-        return resolved(Settings.load())
+        with _told_as_a_sentence():
+            return resolved(Settings.load())
 
     @cached_property
     def servers(self) -> Servers:
@@ -95,6 +112,7 @@ class PoolFits(bootsteps.Step):
     it wait for a place, and with all of them waiting none gets free; eventlet does the work in that same thread.
     """
 
+    @_told_as_a_sentence()
     def __init__(self, worker: Any, **_options: Any) -> None:
         if worker.pool_cls.__module__ == "celery.concurrency.gevent":
             raise ConfigurationError(
@@ -109,6 +127,7 @@ class ServersKnown(bootsteps.Step):
     Without a broker Celery would look for RabbitMQ on localhost; with one it still lets variables of its own decide.
     """
 
+    @_told_as_a_sentence()
     def __init__(self, worker: Any, **_options: Any) -> None:
         if worker.app.settings.broker_url is None:
             raise ConfigurationError(

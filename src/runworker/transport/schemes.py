@@ -17,5 +17,5 @@ def register() -> None:
 
 
 def reliable(url: str) -> str:
-    """`url` under our scheme, and each of its alternates (`redis://one;redis://two`): a failover stays with us."""
+    """`url` under our scheme, and each of its alternates (`sentinel://one;sentinel://two`): failovers stay with us."""
     return ";".join(f"{PREFIX}{each}" for each in url.split(";"))

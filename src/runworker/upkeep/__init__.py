@@ -4,8 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from runworker.engine import Engine
+from runworker.engine.sql.claims import OVERDUE, QUEUED
 from runworker.upkeep.expire import ALL, expire_overdue
 from runworker.upkeep.queued import take_queued
+from runworker.upkeep.suspects import judge_suspects
 
 
 def sweep(
@@ -15,7 +17,11 @@ def sweep(
 ) -> int:
     """Take in what upstreams put into the ledger, and then expire what is overdue. Returns how many it judged.
 
+    Suspects come first, one by one.
+
     seen_until: asked after the former, tells which messages were looked at; what it raises ends the sweep.
     """
-    taken = take_queued(engine, stopping)
-    return taken + expire_overdue(engine, seen_until(), stopping)
+    judged = judge_suspects(engine, QUEUED, stopping) + take_queued(engine, stopping)
+    until = seen_until()
+    judged += judge_suspects(engine, OVERDUE, stopping, expire=until)
+    return judged + expire_overdue(engine, until, stopping)

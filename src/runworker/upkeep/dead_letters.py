@@ -9,6 +9,7 @@ from sqlalchemy import text
 from runworker.codes import Code
 from runworker.engine import Engine
 from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.errors import Blocked
 from runworker.transport import UNREADABLE
 
 _log = structlog.get_logger(__name__)
@@ -17,6 +18,9 @@ _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key=int
 
 _MOST: Final = 500
 """Items of one round at most: its transaction stays open meanwhile, and has nothing to do but hold the lock."""
+
+_MOST_LEFT: Final = 20
+"""Items that one round leaves at most: somebody holds the rows of letters that are the same."""
 
 
 def collect_unreadable(engine: Engine, broker: Connection, queue: str) -> None:
@@ -36,16 +40,21 @@ def collect_unreadable(engine: Engine, broker: Connection, queue: str) -> None:
 
 
 def _collect(engine: Engine, client: Any, unreadable: str, queue: str) -> None:
+    left = 0
     for _ in range(_MOST):
-        if (item := client.lindex(unreadable, -1)) is None:
+        if left == _MOST_LEFT or (item := client.lindex(unreadable, -1 - left)) is None:
             return
-        kept = engine.keep(
-            NewDeadLetter(
-                raw_body=item,
-                code=Code.MALFORMED_MESSAGE,
-                error="the queue's item is no Celery message; expected a JSON object with body and properties",
-                headers={"queue": queue},
-            )
+        letter = NewDeadLetter(
+            raw_body=item,
+            code=Code.MALFORMED_MESSAGE,
+            error="the queue's item is no Celery message; expected a JSON object with body and properties",
+            headers={"queue": queue},
         )
+        try:
+            kept = engine.keep(letter)
+        except Blocked as error:
+            _log.warning("dead_letter.postponed", code=str(letter.code), task_id=None, error=str(error))
+            left += 1
+            continue
         client.lrem(unreadable, -1, item)
         _log.warning("dead_letter.kept", dead_letter=kept, code=str(Code.MALFORMED_MESSAGE))

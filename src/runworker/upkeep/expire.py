@@ -6,13 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from runworker.engine import Engine
-from runworker.engine.sql.ledger import OVERDUE
+from runworker.engine.sql.claims import OVERDUE
 
 CHUNK: Final = 100
 """Commands of one transaction at most."""
-
-_MOST_LEFT: Final = 1000
-"""Commands that one look leaves at most: somebody holds what they are about."""
 
 ALL: Final = datetime.max.replace(tzinfo=UTC)
 """Of all that was sent, every message was looked at."""
@@ -26,10 +23,11 @@ def expire_overdue(engine: Engine, seen_until: datetime = ALL, stopping: Callabl
     """
     judged = 0
     left: set[UUID] = set()
-    while not stopping() and len(left) < _MOST_LEFT:
-        chunk = engine.judge_found(OVERDUE, CHUNK, left, expire=seen_until)
+    is_over = False
+    while not (is_over or stopping()):
+        chunk = engine.found.judge(OVERDUE, CHUNK, expire=seen_until)
         judged += chunk.judged
         left |= chunk.left
-        if not (chunk.judged or chunk.left):
-            break
+        is_over = not (chunk.judged or chunk.left)
+    engine.found.release(left)
     return judged

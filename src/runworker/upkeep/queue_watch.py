@@ -1,12 +1,12 @@
-"""The watch on the queue: up to when all messages that were sent have been looked at.
+"""The watch on the queues: up to when all messages that were sent have been looked at.
 
-A command's time is up only where nothing that could have been its turn lies in the queue. The watch marks what the
+A command's time is up only where nothing that could have been its turn lies in a queue. The watch marks what the
 broker holds at a moment: the newest message of each list, and the unacked ones. When all of it is gone, whatever was
 sent by that moment has been taken and done with, or has come back to its list, because its worker died. The next mark
 covers those. So what was sent by the time of a mark has been looked at once the mark after it is gone, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,14 +31,15 @@ class _Mark:
 
 
 class QueueWatch:
-    """Watches one queue for one worker. Knows nothing of a time when nobody watched.
+    """Watches the queues of one worker. Knows nothing of a time when nobody watched.
 
+    queues: those that the worker consumes at the moment. One that is cancelled is not waited for any more.
     comes_back: how long an unacked message may stay with a dead worker. One that is unacked for longer is held by a
     living one, which delivers it at a time that its sender chose.
     """
 
-    def __init__(self, queue: str, comes_back: timedelta) -> None:
-        self._queue = queue
+    def __init__(self, queues: Callable[[], Iterable[str]], comes_back: timedelta) -> None:
+        self._queues = queues
         self._comes_back = comes_back
         self._mark: _Mark | None = None
         self._gone_at = NOTHING_SEEN
@@ -61,14 +62,19 @@ class QueueWatch:
         return _Mark(now, newest, frozenset(channel.client.hkeys(_unacked(channel))))
 
     def _is_gone(self, mark: _Mark, channel: Any, now: datetime) -> bool:
-        if any(channel.client.lpos(name, item) is not None for name, item in mark.newest.items()):
+        newest = [(name, mark.newest[name]) for name in self._lists(channel) if name in mark.newest]
+        if any(channel.client.lpos(name, item) is not None for name, item in newest):
             return False
         held = mark.unacked.intersection(channel.client.hkeys(_unacked(channel)))
         return not held or now - mark.at > self._comes_back
 
     def _lists(self, channel: Any) -> list[str]:
         # A list for each priority. kombu adds its prefix to the names in some commands only.
-        return [f"{channel.global_keyprefix}{channel._q_for_pri(self._queue, step)}" for step in channel.priority_steps]
+        return [
+            f"{channel.global_keyprefix}{channel._q_for_pri(queue, step)}"
+            for queue in self._queues()
+            for step in channel.priority_steps
+        ]
 
 
 def _unacked(channel: Any) -> str:

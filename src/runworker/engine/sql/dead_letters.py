@@ -5,8 +5,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Engine, func
+from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
 
 from runworker.codes import Code
@@ -24,14 +25,22 @@ class NewDeadLetter:
     task_id: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def body_sha256(self) -> bytes:
+        """What tells that the same message has come again: a hash of its task name and body."""
+        task_name = (self.task_name or "").encode("utf-8", "surrogatepass")
+        return hashlib.sha256(task_name + b"\x00" + self.raw_body).digest()
 
-def store(database: Engine, letter: NewDeadLetter) -> int:
+    @property
+    def key(self) -> UUID:
+        """The message as one of the things that may be in somebody's way."""
+        return UUID(bytes=self.body_sha256[:16])
+
+
+def store(connection: Connection, letter: NewDeadLetter) -> int:
     """Keep the letter and return its id. The same message again counts up `times`."""
-    identity = hashlib.sha256(
-        (letter.task_name or "").encode("utf-8", "surrogatepass") + b"\x00" + letter.raw_body
-    ).digest()
     new = insert(DeadLetter).values(
-        body_sha256=identity,
+        body_sha256=letter.body_sha256,
         raw_body=letter.raw_body,
         headers=_storable(letter.headers),
         task_name=_storable(letter.task_name),
@@ -48,8 +57,7 @@ def store(database: Engine, letter: NewDeadLetter) -> int:
             "error": new.excluded.error,
         },
     ).returning(DeadLetter.id)
-    with database.begin() as connection:
-        return connection.execute(counted).scalar_one()
+    return connection.execute(counted).scalar_one()
 
 
 def _storable(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,11 +11,8 @@ from sqlalchemy import (
     Connection,
     DateTime,
     LargeBinary,
-    Select,
     Text,
     Uuid,
-    bindparam,
-    cast,
     func,
     insert,
     select,
@@ -26,36 +23,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from runworker.commands import Command
 from runworker.engine.sql.arrays import RowParameters, Uuids, any_of, array
-from runworker.engine.sql.ledger_rows import MOST_BYTES, ROWS, LedgerRow, rows_of
+from runworker.engine.sql.ledger_rows import ROWS, LedgerRow, rows_of
 from runworker.models import CommandRecord
 from runworker.verdicts import Verdict
 
 _commands = CommandRecord.__table__.c
 
-# As the partial indexes have it: with a parameter in its place, a prepared statement could not use them.
+# As the partial index has it: with a parameter in its place, a prepared statement could not use it.
 _IS_WAITING = text("status = 'WAITING'")
-_IS_QUEUED = text("status = 'QUEUED'")
-
-_MOST_BYTES_TOGETHER: Final = 2 * MOST_BYTES
-"""Of the payloads that one batch reads of what upstreams queued."""
 
 _BLOCKED = select(_commands.idempotency_key).where(_IS_WAITING, _commands.blocked_on.op("&&")(array("changed_ids")))
-_FOUND = select(_commands.idempotency_key, func.octet_length(cast(_commands.payload, Text)))
-_NOT_PASSED_OVER = _commands.idempotency_key != func.all(array("passed_over"))
-
-QUEUED = _FOUND.where(_IS_QUEUED, _NOT_PASSED_OVER).order_by(_commands.received_at).with_for_update(skip_locked=True)
-"""Commands that upstreams put into the ledger themselves, oldest first; those of one transaction as they lie there, in
-the order of their INSERTs. What another batch works on is not among them."""
-
-# Of thousands of one moment, a sort would look at each for every chunk, and lose the order in which they lie.
-_BY_INDEX = text("SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)")
-
-OVERDUE = (
-    _FOUND.where(_commands.expires_at <= func.least(func.now(), bindparam("seen_until")), _NOT_PASSED_OVER)
-    .order_by(_commands.expires_at)
-    .with_for_update(skip_locked=True)
-)
-"""WAITING commands whose time is up, the longest overdue first. seen_until: when all that was sent had been seen."""
 
 BLOCKED = _BLOCKED.order_by(_commands.received_at, _commands.idempotency_key)
 """Keys of WAITING commands that a change of any id of `changed_ids` may let go on, in the order in which they came."""
@@ -83,13 +60,14 @@ _UPDATE = (
         {
             name: _parameters.c[name]
             for name in (
-                "issued_by", "status", "run_id", "lot_id", "waiting_for", "blocked_on", "verdict", "code", "decided_at",
+                "status", "run_id", "lot_id", "waiting_for", "blocked_on", "verdict", "code", "decided_at",
                 "expires_at",
             )
         }
         # A row that an upstream put here has no task until a message for it comes. The first fingerprint stays: jsonb
         # has its own spelling of numbers, and a repeat of 1e+16 is no other command than the 10000000000000000 here.
         | {name: func.coalesce(_commands[name], _parameters.c[name]) for name in ("task_id", "payload_sha256")}
+        | {"issued_by": func.coalesce(_parameters.c["issued_by"], _commands["issued_by"])}
     )
 )  # fmt: skip
 _repeated = RowParameters(idempotency_key=Uuid(), times=_commands.deliveries.type)
@@ -111,22 +89,6 @@ class LedgerWrite:
     task_id: str | None
     deliveries: int
     expires_at: datetime | None
-
-
-def find(
-    connection: Connection, found: Select[UUID, int], most: int, *, passed_over: Uuids, seen_until: datetime | None
-) -> list[UUID]:
-    """Keys of the first `most` rows of QUEUED or OVERDUE; fewer where their payloads are large."""
-    given = {"passed_over": passed_over, "seen_until": seen_until}
-    connection.execute(_BY_INDEX)
-    keys: list[UUID] = []
-    total = 0
-    for key, size in connection.execute(found.limit(most), given):
-        total += size if size <= MOST_BYTES else 0  # a larger one is not read
-        if keys and total > _MOST_BYTES_TOGETHER:
-            break
-        keys.append(key)
-    return keys
 
 
 def peek(connection: Connection, keys: Collection[UUID]) -> list[LedgerRow]:

@@ -1,0 +1,41 @@
+"""Let workers claim commands that the ledger has, so that one that ends its processes can be told from its neighbours.
+
+The table is not logged: it is empty after a crash of the server and on a replica that is promoted, where nobody has
+anything in hand. What a dump brings of it lapses by itself.
+
+Revision ID: 20261130_3_claims
+Revises: 20261130_2_dead_letters
+"""
+
+import sys
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "20261130_3_claims"
+down_revision = "20261130_2_dead_letters"
+branch_labels = None
+depends_on = None
+
+ROLE = "runworker_worker"
+GRANT = f"GRANT SELECT, INSERT, UPDATE, DELETE ON command_claims TO {ROLE}"
+
+
+def upgrade() -> None:
+    op.execute("""
+        CREATE UNLOGGED TABLE command_claims (
+            idempotency_key uuid NOT NULL,
+            claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            is_alone boolean NOT NULL DEFAULT false,
+            deaths integer NOT NULL DEFAULT 0,
+            CONSTRAINT pk_command_claims PRIMARY KEY (idempotency_key)
+        )
+    """)
+    if op.get_bind().scalar(sa.text(f"SELECT to_regrole('{ROLE}') IS NOT NULL")):
+        op.execute(GRANT)
+    else:
+        sys.stderr.write(f"runworker: once {ROLE} is there, give it the right it needs here:\n    {GRANT};\n")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE command_claims")
