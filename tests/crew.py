@@ -62,11 +62,20 @@ class Crew:
 
     def hire(self, options: Sequence[str] = SOLO, **settings: Any) -> WorkerProcess:
         """Start one worker, with settings of its own on top of the crew's, and wait until it takes messages."""
-        team = ForkedWorkers(self.settings.model_copy(update=settings), log=self.log, options=options)
-        self._teams.append(team)
+        team = self._team(options, settings)
         team.start()
         self.workers += team.running
         return self.workers[-1]
+
+    def launch(self, options: Sequence[str] = SOLO, **settings: Any) -> WorkerProcess:
+        """As `hire`, and do not wait: where its servers are away, it waits for them itself."""
+        self.workers.append(self._team(options, settings).launch())
+        return self.workers[-1]
+
+    def _team(self, options: Sequence[str], settings: dict[str, Any]) -> ForkedWorkers:
+        team = ForkedWorkers(self.settings.model_copy(update=settings), log=self.log, options=options)
+        self._teams.append(team)
+        return team
 
     def send(self, name: str, **fields: Any) -> AsyncResult:
         """Send a command; its key is the task id."""

@@ -9,10 +9,12 @@ from random import Random
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 from tests.acceptance.work import locked, started, wait_until_in_work
 from tests.crew import PREFORK, THREADS, Crew, eventually
 from tests.plant import STEPS
 from tests.proofs import data_on, violations
+from tests.proxy import Proxy
 
 from runworker.commands import Command
 from runworker.simulation.delivery import in_disorder
@@ -88,9 +90,35 @@ def test_a_cold_shutdown_loses_nothing_either(crew: Crew, pool: Sequence[str]) -
     assert crew.plant.run(UUID(run))[1] == STEPS[1]
 
 
+def test_a_pool_process_that_dies_before_the_broker_is_reached_is_replaced(crew: Crew) -> None:
+    with Proxy(crew.broker_url) as broker:
+        broker.go_away()
+        worker = crew.launch(PREFORK, broker_url=SecretStr(broker.url), result_backend_url=SecretStr(broker.url))
+        pool = eventually(lambda: len(pids := pool_of(worker)) == 2 and pids, "its pool")
+        eventually(lambda: "Cannot connect" in crew.written(), "a look for the broker")
+        os.kill(pool[0], signal.SIGKILL)
+        eventually(lambda: not is_alive(pool[0]), "its end")
+        broker.come_back()
+        assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
+        eventually(lambda: len(pool_of(worker)) == 2, "another")
+        assert worker.exit_code is None
+
+
+def pool_of(worker: WorkerProcess) -> list[int]:
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text("ascii").split()
+    return [int(pid) for pid in children if is_alive(int(pid))]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def with_its_pool_held_still(worker: WorkerProcess) -> Iterator[None]:
-    pool = [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text("ascii").split()]
+    pool = pool_of(worker)
     for pid in pool:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -35,6 +35,10 @@ class Consumer(StockConsumer):
     batches: what `tasks.strategy` puts requests into; None where batches have one command each.
     """
 
+    restart_count = 0
+    """Celery begins at -1, and then ends a worker of which a pool process died before the broker could be reached. That
+    process is replaced, as at any other time."""
+
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
         app, pool = options["app"], options["pool"]
         size = app.settings.batch_size
