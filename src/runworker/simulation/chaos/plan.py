@@ -27,7 +27,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "connect_timeout_seconds": 2,
     "retry_seconds": 2,
     "sweep_seconds": 1,
-    "wait_seconds": 7 * 24 * 3600,
+    "wait_seconds": 24 * 3600,
 }
 """Of the workers, where not as for everybody. No command waits in vain: what it waits for is sent again until it comes,
 which may take longer than a plant would wait."""
