@@ -178,7 +178,7 @@ def test_verdicts_are_read_without_the_database(client: Client, version: UUID) -
         client.verdicts(*(uuid4() for _ in range(BULK_LIMIT + 1)))
 
 
-@pytest.mark.parametrize("key", ["start_run", str(uuid4()), None])
+@pytest.mark.parametrize("key", ["start_run", str(uuid4()), None], ids=["a name", "text", "nothing"])
 def test_verdicts_of_what_is_no_key_are_not_asked_for(nobody: Client, key: Any) -> None:
     with pytest.raises(InvalidMessage, match="keys: expected UUIDs, got"):
         nobody.verdicts(uuid4(), key)
