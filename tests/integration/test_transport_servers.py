@@ -57,9 +57,8 @@ def test_a_user_needs_no_more_rights_than_are_documented(open_channel: Open, ser
     with Redis.from_url(url) as redis:
         redis.execute_command("ACL", "SETUSER", "worker", "on", ">pass", "~*", "&*", "-@all", *RIGHTS.split())
         redis.lpush(QUEUE, sound(), b"rubbish", sound())
-        channel = open_channel(
-            url=url.replace("//:", "//worker:").replace(url.split(":")[2].split("@", maxsplit=1)[0], "pass")
-        )
+        as_worker = make_url(url).set(username="worker", password="pass")  # noqa: S106
+        channel = open_channel(url=as_worker.render_as_string(hide_password=False))
         first, second = consumed(channel, 2)
         first.requeue()
         second.ack()
