@@ -79,10 +79,12 @@ def test_what_was_due_at_a_shutdown_does_not_end_it_early(hub: Hub, monkeypatch:
     """The event loop does what it has left when it closes, with the connection still open."""
     intake = Intake(lambda: ([], []))
     intake.is_open = True
-    batches = Batches(SimpleNamespace(hub=hub, pool=_Pool(uses_semaphore=True)), intake, 100)
+    consumer = SimpleNamespace(hub=hub, pool=_Pool(uses_semaphore=True))
+    batches = Batches(consumer, intake, 100)
     batches.join(_Message(deaths=None))  # type: ignore[arg-type]
     monkeypatch.setattr(state, "should_stop", 0)
     batches.forget()
+    consumer.pool = None  # which ends before the loop
     hub.close()
 
 

@@ -116,8 +116,9 @@ class Batches:
 
     def _begin(self) -> None:
         self._due = False
-        if self._waiting or self._suspects:  # a loop that closes comes here too, and must not be kept from closing
-            state.maybe_shutdown()  # then no batch begins any more, and waiting requests go back
+        if not (self._waiting or self._suspects):
+            return  # they were forgotten: a loop that closes comes here as well, when the pool is gone
+        state.maybe_shutdown()  # then no batch begins any more, and waiting requests go back
         while self._has_room() and (requests := self._next_suspect() or self._next()):
             self._start(requests)
             if requests[0].deaths is not None and not self._consumer.pool.uses_semaphore:
