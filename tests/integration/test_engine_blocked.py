@@ -4,8 +4,10 @@ import time
 from contextlib import suppress
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 from tests.crew import eventually
 from tests.outsider import Outsider
@@ -14,7 +16,7 @@ from tests.plant import Plant
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.config import Settings
-from runworker.engine import Engine, transactions
+from runworker.engine import Engine, asked, obstacles, transactions
 from runworker.engine.batch import BatchRequest, BatchResult, Resources
 from runworker.engine.obstacles import PAUSE_SECONDS
 from runworker.engine.sql.dead_letters import NewDeadLetter
@@ -124,6 +126,104 @@ def test_a_blocked_command_ends_no_sweep(plant: Plant, engine: Engine, outsider:
     while plant.ledger(keys[0]).status != "APPLIED":
         assert time.monotonic() < deadline
         sweep(engine)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time by which what is in the way is tried again, in seconds: moved by the test alone."""
+    now = [0.0]
+    for module in (asked, obstacles):
+        monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    return now
+
+
+def tried(engine: Engine, commands: list[Command]) -> tuple[int, int]:
+    """Apply commands that are all blocked. Returns how many transactions failed, and how many commands were told of."""
+    with capture_logs() as events, pytest.raises(Blocked) as blocked:
+        engine.apply(commands)
+    assert set(blocked.value.verdicts) == {None}
+    names = [event["event"] for event in events]
+    return names.count("batch.split"), names.count("command.blocked")
+
+
+def test_of_what_is_blocked_by_one_lock_one_is_tried_and_the_rest_follows_in_order(
+    plant: Plant, engine: Engine, outsider: Outsider, clock: list[float]
+) -> None:
+    (held,) = started(plant, engine, 1)
+    commands = [plant.command(name, run_id=held) for _ in range(10) for name in ("hold_run", "resume_run")]
+    outsider.hold("production_runs", held)
+    assert tried(engine, commands) == (5, 1)  # halves: 20, 10, 5, 2, 1
+    assert tried(engine, commands) == (0, 0)
+    for told in (1, 0, 1):  # the second time, the third, the fourth
+        clock[0] += PAUSE_SECONDS
+        assert tried(engine, commands) == (1, told)
+    outsider.rollback()
+    clock[0] += PAUSE_SECONDS
+    assert {verdict.status for verdict in engine.apply(commands)} == {APPLIED}
+    (transactions_,) = plant.sql("SELECT count(DISTINCT xmin::text) FROM commands WHERE command <> 'start_run'")
+    assert transactions_ == (2,)
+
+
+def test_what_is_blocked_itself_stays_behind_what_is_released_before_it(
+    plant: Plant, engine: Engine, outsider: Outsider, clock: list[float]
+) -> None:
+    """The lot is registered once its run is resumed, although a lock on its parent had it tried apart."""
+    (run,) = started(plant, engine, 1)
+    raw, new = uuid4(), uuid4()
+    raw_lot = {"run_id": run, "lot_type": "RAW", "step_index": 1, "weight_kg": "10", "parents": []}
+    ready = [
+        *advances(plant, [run], 1),
+        plant.command("register_lot", lot_id=raw, **raw_lot),
+        plant.command("record_qc_decision", lot_id=raw, decision="PASS", temperature_c="2"),
+        *advances(plant, [run], 3),
+    ]
+    assert {verdict.status for verdict in engine.apply(ready)} == {APPLIED}
+    parents = [{"lot_id": raw, "quantity_used_kg": "5"}]
+    bulk = {"run_id": run, "lot_type": "BULK", "step_index": 3, "weight_kg": "5", "parents": parents}
+    register = plant.command("register_lot", lot_id=new, **bulk)
+    hold, resume = (plant.command(name, run_id=run) for name in ("hold_run", "resume_run"))
+    outsider.hold("lots", raw)
+    tried(engine, [register])
+    outsider.hold("production_runs", run)
+    tried(engine, [hold])
+    outsider.rollback()
+    clock[0] += PAUSE_SECONDS
+    assert [verdict.status for verdict in engine.apply([hold, resume, register])] == [APPLIED] * 3
+
+
+def test_what_a_rule_refuses_is_tried_and_told_less_and_less_often(
+    plant: Plant, engine: Engine, clock: list[float]
+) -> None:
+    commands = [plant.command("hold_run", run_id=run) for run in started(plant, engine, 10)]
+    plant.sql("ALTER TABLE production_runs ADD CONSTRAINT ck_house CHECK (status <> 'HOLD')")
+    rounds = {0: (19, 10), 1: (0, 0), 2: (10, 10), 5: (0, 0), 6: (10, 0), 13: (0, 0), 14: (10, 10), 29: (0, 0)}
+    for seconds, expected in rounds.items():
+        clock[0] = seconds
+        assert (seconds, tried(engine, commands)) == (seconds, expected)
+    plant.sql("ALTER TABLE production_runs DROP CONSTRAINT ck_house")
+    clock[0] = 30
+    assert {verdict.status for verdict in engine.apply(commands)} == {APPLIED}
+
+
+def test_many_locks_are_tried_for_a_moment_in_turn(
+    plant: Plant, engine: Engine, monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    """Each takes a quarter of a second: as many as go into one pause are tried, and the others after that."""
+    commands = [plant.command("hold_run", run_id=run) for run in started(plant, engine, 16)]
+    asked_for: list[UUID] = []
+
+    def locked(_connection: Connection, _resources: Resources, request: BatchRequest) -> BatchResult:
+        clock[0] += 0.25
+        asked_for.extend(command.idempotency_key for command in request.commands)
+        raise DBAPIError("UPDATE", {}, psycopg.errors.LockNotAvailable("lock timeout"))
+
+    monkeypatch.setattr(transactions, "process", locked)
+    tried(engine, commands)
+    clock[0] += 10
+    asked_for.clear()
+    for failed in (9, 7):
+        assert tried(engine, commands)[0] == failed
+    assert asked_for == [command.idempotency_key for command in commands]
 
 
 def test_a_sweep_waits_once_for_all_that_is_about_what_is_held(

@@ -49,6 +49,11 @@ class Asked:
             self._end = min(self._end, monotonic() + _SEARCH_SECONDS)
             self.hasty |= blame(error) is Blame.LOCK
 
+    def hurry(self) -> None:
+        """Wait for a moment only, and for no longer than a pause in all, for what is known to be blocked."""
+        self.hasty = True
+        self._end = min(self._end, monotonic() + PAUSE_SECONDS)
+
     def request(self, places: Places) -> BatchRequest:
         """A batch of some of the commands."""
         return BatchRequest([self.commands[place] for place in places], self.task_ids)

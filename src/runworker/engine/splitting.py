@@ -47,8 +47,24 @@ class Splitter:
             apart = {place for place, each in enumerate(asked.commands) if self._obstacles.are_known_to(_needs(each))}
         self._apply(asked, [place for place in range(len(asked.commands)) if place not in apart])
         if apart:
-            asked.hasty = True
-            self._apply_part(asked, sorted(apart))
+            self._apply_apart(asked, sorted(apart))
+
+    def _apply_apart(self, asked: Asked, places: Places) -> None:
+        """Apply what is known to be blocked one by one, and what is found to be so no more together, after that.
+
+        One that is about anything that such a one is about, too, stays behind it.
+        """
+        asked.hurry()
+        released: list[int] = []
+        about: set[UUID] = set()
+        for place in places:
+            needed = _needs(asked.commands[place])
+            if self._obstacles.are_known_to(needed) and about.isdisjoint(needed):
+                self._apply_part(asked, [place])
+            else:
+                released.append(place)
+                about |= needed
+        self._apply_part(asked, released)
 
     def _apply(self, asked: Asked, places: Places) -> None:
         """Apply some of the commands in one transaction, or else apart."""
@@ -93,8 +109,7 @@ class Splitter:
         except Exception as met:
             if not (is_passing(met) or isinstance(met, _NotKept)):
                 raise
-            self._obstacles.meet(met, command.idempotency_key, command)
-            _log_blocked(met, command.idempotency_key)
+            self._meet(met, command.idempotency_key, command)
             asked.leave(met)
         else:
             if are_woken:
@@ -191,8 +206,7 @@ class Splitter:
                 raise
             except Exception as error:
                 # Of any kind: one whose fault can neither be told nor kept is for the next round as well.
-                self._obstacles.meet(error, key, command)
-                _log_blocked(error, key)
+                self._meet(error, key, command)
                 left.add(key)
             else:
                 self._obstacles.pass_by([needed])
@@ -234,6 +248,16 @@ class Splitter:
         given = {"changed_ids": Uuids(changed_ids)}
         return self._transactions.run(lambda connection: list(connection.execute(ledger.BLOCKED, given).scalars()))
 
+    def _meet(self, error: Exception, key: UUID, command: Command | None) -> None:
+        if self._obstacles.meet(error, key, command):
+            _log.warning(
+                "command.blocked",
+                key=str(key),
+                error=type(error).__name__,
+                sqlstate=sqlstate(error),
+                reason=reason(error),
+            )
+
     def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
         letter = NewDeadLetter(
@@ -255,9 +279,3 @@ def _needs(command: Command) -> Needs:
 
 def _log_split(error: Exception, **parts: int) -> None:
     _log.info("batch.split", error=type(error).__name__, sqlstate=sqlstate(error), reason=reason(error), **parts)
-
-
-def _log_blocked(error: Exception, key: UUID) -> None:
-    _log.warning(
-        "command.blocked", key=str(key), error=type(error).__name__, sqlstate=sqlstate(error), reason=reason(error)
-    )
