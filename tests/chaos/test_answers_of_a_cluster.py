@@ -89,7 +89,7 @@ def test_a_worker_outlives_what_a_cluster_answers(
         eventually(partial(crew.plant.count, "commands"), "the worker at work")
         before, began = len(crew.written()), time.monotonic()
         with refusing(site, proxy):
-            eventually(partial(said, crew, before, f"{words}.*broker.refuses", times=2), "trying again", seconds=20)
+            eventually(partial(said, crew, before, f"{words}.*broker.refuses", times=3), "trying again", seconds=20)
             assert crew.written()[before:].count("broker.refuses") <= 2 + (time.monotonic() - began) / PAUSE_SECONDS
         for _ in range(50):
             crew.send("start_run")
