@@ -4,6 +4,7 @@ A process that dies is one that never came back to its claims: here its claims a
 """
 
 import json
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from runworker.engine import Engine
 from runworker.engine.sql import claims
 from runworker.engine.sql.claims import QUEUED
 from runworker.engine.sql.ledger_rows import LedgerRow
+from runworker.errors import Unavailable
 from runworker.upkeep import sweep
 from runworker.upkeep.queued import take_queued
 
@@ -105,7 +107,7 @@ def test_only_a_death_with_nothing_else_in_hand_counts(plant: Plant, engine: Eng
     counted = []
     for _ in range(3):
         with engine.database.begin() as connection:
-            suspect = claims.claim_suspect(connection, QUEUED, seen_until=None)
+            suspect = claims.claim_suspect(connection, QUEUED, timedelta(seconds=30), seen_until=None)
         assert suspect is not None
         counted.append(suspect.deaths)
         plant.sql(STALE)
@@ -199,3 +201,24 @@ def test_one_whose_letter_somebody_holds_stops_nobody(plant: Plant, outsider: Ou
     plant.sql(STALE)
     sweep(plant.engine(quarantine_after=DEATHS))
     assert plant.ledger(poison).code == "QUARANTINED"
+
+
+def test_who_outlives_what_the_server_refuses_is_not_dead(plant: Plant) -> None:
+    """The disk of one table is full, so that claims can be written all the same, for longer than they last."""
+    engine = plant.engine(quarantine_after=2, retry_seconds=0.1)
+    keys = [plant.queue("start_run") for _ in range(2)]
+    die_with(plant, keys[0])
+    plant.sql(
+        "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+    )
+    plant.sql("CREATE TRIGGER no_space BEFORE INSERT ON production_runs FOR EACH ROW EXECUTE FUNCTION no_space()")
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            sweep(engine)
+        plant.sql(STALE)
+    assert plant.count("commands", "status = 'QUEUED'") == 2
+    assert {deaths for _, deaths in claimed(plant).values()} <= {0}
+    plant.sql("DROP TRIGGER no_space ON production_runs")
+    assert sweep(engine) == 2
+    assert {plant.ledger(key).status for key in keys} == {"APPLIED"}

@@ -36,7 +36,7 @@ class Engine:
     def __init__(self, settings: Settings, tell_late: LateVerdicts = _tell_nobody) -> None:
         self._transactions = Transactions(settings, tell_late)
         self._splitter = Splitter(self._transactions)
-        self.found = Found(self._transactions, self._splitter, settings.quarantine_after)
+        self.found = Found(self._transactions, self._splitter, settings)
         self.database = self._transactions.database
 
     def close(self) -> None:

@@ -5,9 +5,10 @@ command that ends its processes is judged alone, and in the end refused (`engine
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Semaphore
 from typing import Final
 from uuid import UUID
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from runworker.codes import Code
+from runworker.config import Settings
 from runworker.engine.splitting import Splitter
 from runworker.engine.sql import claims, ledger
 from runworker.engine.sql.claims import Due, Suspect
@@ -42,16 +44,16 @@ class Judged:
 
 
 class Found:
-    """Judges stored commands. Each method raises Unavailable as `Engine.apply` does.
+    """Judges stored commands. Each method raises Unavailable as `Engine.apply` does."""
 
-    quarantine_after: how many processes a command may end while it is all that they have in hand.
-    """
-
-    def __init__(self, transactions: Transactions, splitter: Splitter, quarantine_after: int) -> None:
+    def __init__(self, transactions: Transactions, splitter: Splitter, settings: Settings) -> None:
         self._transactions = transactions
         self._splitter = splitter
-        self._quarantine_after = quarantine_after
+        self._quarantine_after = settings.quarantine_after
+        # A living process has judged a command by then, or given up, whatever the command meets.
+        self._longest = timedelta(seconds=settings.statement_timeout_seconds + 2 * settings.retry_seconds)
         self._room = Semaphore(_LOOKERS)
+        self._outlived: set[UUID] = set()
 
     def judge(self, due: Due, most: int, *, expire: datetime | None = None) -> Judged:
         """Claim the first `most` commands that are due, and judge them in one transaction.
@@ -60,8 +62,10 @@ class Found:
         commands whose time was up by then become EXPIRED.
         """
         with self._room:
+            self._release_outlived()
             keys = self._transactions.run(lambda connection: claims.claim(connection, due, most, seen_until=expire))
-            left = self._splitter.judge(keys, expire=expire, share=True) if keys else set()
+            with self._outliving(keys):
+                left = self._splitter.judge(keys, expire=expire, share=True) if keys else set()
             self.release(set(keys) - left)
         return Judged(len(keys) - len(left), left)
 
@@ -71,7 +75,8 @@ class Found:
         What meets something in its way is left once more, and so is a command whose fault cannot even be kept.
         """
         with self._room:
-            left = self._splitter.judge(keys, expire=None)
+            with self._outliving(keys):
+                left = self._splitter.judge(keys, expire=None)
             self.release(set(keys) - left)
         return Judged(len(keys) - len(left), left)
 
@@ -87,20 +92,36 @@ class Found:
         refused.
         """
         with self._room, self._room:
+            self._release_outlived()
             suspect = self._transactions.run(
-                lambda connection: claims.claim_suspect(connection, due, seen_until=expire)
+                lambda connection: claims.claim_suspect(connection, due, self._longest, seen_until=expire)
             )
             if suspect is None:
                 return False
-            if suspect.deaths >= self._quarantine_after:
-                is_left = not self._quarantine(suspect)
-            else:
-                is_left = bool(self._splitter.judge([suspect.key], expire=expire))
+            with self._outliving([suspect.key]):
+                if suspect.deaths >= self._quarantine_after:
+                    is_left = not self._quarantine(suspect)
+                else:
+                    is_left = bool(self._splitter.judge([suspect.key], expire=expire))
             if is_left and suspect.deaths:
                 self._transactions.run(lambda connection: claims.put_off(connection, suspect.key))
             else:
                 self.release([suspect.key])
         return True
+
+    @contextmanager
+    def _outliving(self, keys: Collection[UUID]) -> Iterator[None]:
+        """Whatever is raised here, this process lives: its claims must not lapse, and make it one that died."""
+        try:
+            yield
+        except Exception:
+            self._outlived.update(keys)
+            raise
+
+    def _release_outlived(self) -> None:
+        keys = set(self._outlived)
+        self.release(keys)
+        self._outlived -= keys
 
     def _quarantine(self, suspect: Suspect) -> bool:
         """Keep a letter that names the command, and refuse it. Nobody reads its payload, which may be the poison.

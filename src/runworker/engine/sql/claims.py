@@ -7,7 +7,7 @@ died of it, as far as can be told (docs/decisions/quarantine.md).
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -16,8 +16,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Interval,
     Text,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -40,11 +42,11 @@ _claims = CommandClaim.__table__.c
 _MOST_BYTES_TOGETHER: Final = 2 * MOST_BYTES
 """Of the payloads that one batch reads of what upstreams queued."""
 
-_LAPSED: Final = _claims.claimed_at < func.clock_timestamp() - text(
-    "CASE WHEN command_claims.is_alone THEN interval '30 s' ELSE interval '5 s' END"
+_LAPSED: Final = _claims.claimed_at < func.clock_timestamp() - case(
+    (_claims.is_alone, bindparam("longest", type_=Interval())), else_=text("interval '5 s'")
 )
-"""After five seconds others may look at what a worker claimed: at worst both do, and one finds nothing left to do.
-After thirty a process that claimed one alone counts as dead: no command takes as long by itself, whatever it meets."""
+"""After five seconds others may look at what a worker claimed: at worst both do, and one finds nothing left to do. A
+process that claimed a command alone counts as dead only when no living one would take as long."""
 
 # Of thousands of one moment, a sort would look at each for every chunk, and lose the order in which they lie. Nor is
 # there anything to be flushed: claims outlive no crash of the server.
@@ -145,12 +147,18 @@ def _free(connection: Connection, due: Due, most: int, seen_until: datetime | No
     return keys
 
 
-def claim_suspect(connection: Connection, due: Due, *, seen_until: datetime | None) -> Suspect | None:
-    """Claim one suspect, alone: of those that nobody has, the one that ended the fewest processes."""
+def claim_suspect(
+    connection: Connection, due: Due, longest: timedelta, *, seen_until: datetime | None
+) -> Suspect | None:
+    """Claim one suspect, alone: of those that nobody has, the one that ended the fewest processes.
+
+    longest: how long a living process may have one alone.
+    """
     connection.execute(_SETTINGS)
-    found = connection.execute(due.claim_suspect, {"seen_until": seen_until}).one_or_none()
+    given = {"longest": longest, "seen_until": seen_until}
+    found = connection.execute(due.claim_suspect, given).one_or_none()
     if found is None:
-        connection.execute(_FORGET)
+        connection.execute(_FORGET, {"longest": longest})
     return Suspect(*found) if found else None
 
 
