@@ -151,7 +151,7 @@ def main() -> None:
 
 
 def _round(upkeep: Upkeep, candidate: Single, duties: list[str], log: Path) -> dict[str, Turn]:
-    turns = {}
+    turns: dict[str, Turn] = {}
     # Workers look for what to prune as they start, and then once a minute: it lies ready, and comes first.
     pruned = upkeep.lay("prune") if "prune" in duties else None
     with candidate.running(log):
