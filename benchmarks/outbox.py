@@ -66,7 +66,7 @@ def _sent(candidate: Single, commands: int) -> float:
 def _inserted(plant: PlantDatabase, workload: Workload, commands: int) -> tuple[float, float]:
     work = workload.work(commands)
     with psycopg.connect(plant.conninfo) as upstream, psycopg.connect(plant.conninfo, autocommit=True) as watch:
-        _insert(upstream, work)
+        insert_queued(upstream, work)
         upstream.commit()
         began, first, left = time.perf_counter(), None, len(work.commands)
         while left:
@@ -79,7 +79,8 @@ def _inserted(plant: PlantDatabase, workload: Workload, commands: int) -> tuple[
     return rate, first or 0.0
 
 
-def _insert(upstream: psycopg.Connection, work: Work) -> None:
+def insert_queued(upstream: psycopg.Connection, work: Work) -> None:
+    """Put commands into the ledger as an upstream does, in a transaction that is the caller's to commit."""
     rows = "COPY commands (idempotency_key, command, payload) FROM STDIN"
     with upstream.cursor() as cursor, cursor.copy(rows) as copy:
         for fields in work.commands:
