@@ -98,10 +98,10 @@ class Found:
             )
             if suspect is None:
                 return False
-            with self._outliving([suspect.key]):
-                if suspect.deaths >= self._quarantine_after:
-                    is_left = not self._quarantine(suspect)
-                else:
+            if suspect.deaths >= self._quarantine_after:
+                is_left = not self._quarantine(suspect)
+            else:
+                with self._outliving([suspect.key]):
                     is_left = bool(self._splitter.judge([suspect.key], expire=expire))
             if is_left and suspect.deaths:
                 self._transactions.run(lambda connection: claims.put_off(connection, suspect.key))
