@@ -127,6 +127,8 @@ class Settings(BaseSettings):
         """Read all sources. Raises ConfigurationError naming every wrong setting at once, with no secret in it."""
         directory = os.environ.get(_SECRETS_DIRECTORY, "/run/secrets")
         problems = _unknown_variables(cls)
+        if _SECRETS_DIRECTORY in os.environ and not Path(directory).is_dir():
+            problems.append(f"{_SECRETS_DIRECTORY}: {directory} is no directory")
         try:
             settings = cls(_secrets_dir=directory if Path(directory).is_dir() else None, **overrides)
         except ValidationError as error:

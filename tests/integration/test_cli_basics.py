@@ -126,3 +126,10 @@ def test_a_password_that_cuts_its_url_in_two_is_printed_by_no_command(
     assert "@ is %40" in said
     assert "hid" not in said
     assert "den@" not in said
+
+
+@pytest.mark.parametrize("command", ["config", "--version"])
+def test_a_full_disk_is_told_in_a_sentence(command: str) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        told = subprocess.run([SCRIPT, command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (told.returncode, told.stderr) == (1, "runworker: stdout takes no more: No space left on device\n")

@@ -15,8 +15,13 @@ DATABASE = "postgresql://worker:hidden@db.example/plant"
 @pytest.fixture(autouse=True)
 def nothing_set(no_settings: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty folder and no RUNWORKER_ variable, whatever the machine has."""
-    monkeypatch.setenv("RUNWORKER_SECRETS_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("RUNWORKER_SECRETS_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_directory_of_secrets_that_is_not_there_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RUNWORKER_SECRETS_DIR", str(tmp_path / "none"))
+    assert problems() == [f"  RUNWORKER_SECRETS_DIR: {tmp_path}/none is no directory"]
 
 
 def problems() -> list[str]:

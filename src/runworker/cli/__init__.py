@@ -7,6 +7,9 @@ All commands are declared whenever one is asked for, so their modules import Typ
 works with it asks of `on_demand` when it runs.
 """
 
+import errno
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -69,5 +72,16 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    app()
+    """Entry point of the console script. Ends with 1 where stdout takes no more: said, unless nobody reads it."""
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        if error.errno != errno.EPIPE:
+            sys.stderr.write(f"runworker: stdout takes no more: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
+        sys.exit(1)
