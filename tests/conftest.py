@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.clusters import first_cluster, first_migrated_cluster, migrated_directory, used_directory
 from tests.crew import crew, shared_crew
 from tests.environment import no_settings
@@ -38,6 +39,11 @@ __all__ = [
     "worker_database_url",
     "worker_login",
 ]
+
+
+# A machine that is busy with other tests is no fault of a strategy.
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

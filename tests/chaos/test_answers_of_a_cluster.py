@@ -19,6 +19,7 @@ from tests.crew import PREFORK, eventually
 from tests.proxy import Proxy
 
 from runworker.embedded import start_valkey, temporary_directory
+from runworker.embedded.process import free_port
 from runworker.embedded.valkey import broker_url
 from runworker.workers.processes import SOLO
 
@@ -43,7 +44,9 @@ class Rewording(Proxy):
 def without_slots(site: Site, proxy: Rewording) -> Iterator[None]:
     """CLUSTERDOWN from a real node that has no slots. The proxy rewords its greeting alone."""
     with temporary_directory() as folder:
-        node = start_valkey(folder, durable=False, settings={"cluster-enabled": "yes"})
+        node = start_valkey(
+            folder, durable=False, settings={"cluster-enabled": "yes", "cluster-port": str(free_port())}
+        )
         try:
             with Redis.from_url(broker_url(folder, node.port)) as redis:
                 redis.config_set("requirepass", urlsplit(site.crew.broker_url).password or "")

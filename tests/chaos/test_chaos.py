@@ -117,9 +117,9 @@ def test_nothing_is_found_where_nothing_is_broken(chaos_site: ChaosSite, owner: 
 def test_an_acknowledgement_before_the_commit_loses_commands(
     chaos_site: ChaosSite, owner: Engine, tmp_path: Path
 ) -> None:
-    crew = broken("acknowledged_first", {Point.DEATH_BEFORE_COMMIT: 0.2})
+    crew = broken("acknowledged_first", {Point.DEATH_BEFORE_COMMIT: 0.4})
     # No sweeps, or the workers would die over those.
-    report = chaos(chaos_site, owner, tmp_path, crew=crew, sweep_seconds=60)
+    report = chaos(chaos_site, owner, tmp_path, crew=crew, seconds=8.0, sweep_seconds=60)
     assert any("was accepted and is not in the ledger" in violation.said for violation in report.lost)
 
 
