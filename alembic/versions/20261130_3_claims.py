@@ -7,18 +7,14 @@ Revision ID: 20261130_3_claims
 Revises: 20261130_2_dead_letters
 """
 
-import sys
-
-import sqlalchemy as sa
 from alembic import op
+
+from runworker.migrations import grant
 
 revision = "20261130_3_claims"
 down_revision = "20261130_2_dead_letters"
 branch_labels = None
 depends_on = None
-
-ROLE = "runworker_worker"
-GRANT = f"GRANT SELECT, INSERT, UPDATE, DELETE ON command_claims TO {ROLE}"
 
 
 def upgrade() -> None:
@@ -31,10 +27,7 @@ def upgrade() -> None:
             CONSTRAINT pk_command_claims PRIMARY KEY (idempotency_key)
         )
     """)
-    if op.get_bind().scalar(sa.text(f"SELECT to_regrole('{ROLE}') IS NOT NULL")):
-        op.execute(GRANT)
-    else:
-        sys.stderr.write(f"runworker: once {ROLE} is there, give it the right it needs here:\n    {GRANT};\n")
+    grant("runworker_worker", "SELECT, INSERT, UPDATE, DELETE ON command_claims")
 
 
 def downgrade() -> None:

@@ -139,7 +139,7 @@ def test_one_that_ended_too_many_is_kept_and_refused(plant: Plant, monkeypatch: 
     assert (row.status, row.code, row.verdict["dead_letter"]) == ("REJECTED", "QUARANTINED", letter.id)
     assert row.issued_by == poison.issued_by
     assert f"ended {DEATHS} processes" in letter.error
-    assert json.loads(letter.raw_body)[1] == {"stored": str(poison.idempotency_key)}
+    assert json.loads(letter.raw_body) == {"stored": str(poison.idempotency_key)}
     assert set(told) == {"its-task", "another"}
     assert plant.ledger(behind.idempotency_key).status == "APPLIED"
     assert claimed(plant) == {}
@@ -222,3 +222,21 @@ def test_who_outlives_what_the_server_refuses_is_not_dead(plant: Plant) -> None:
     plant.sql("DROP TRIGGER no_space ON production_runs")
     assert sweep(engine) == 2
     assert {plant.ledger(key).status for key in keys} == {"APPLIED"}
+
+
+def test_a_thousand_about_one_held_run_hide_nobody(plant: Plant, outsider: Outsider) -> None:
+    engine = plant.engine(lock_timeout_seconds=1)
+    run = uuid4()
+    engine.apply(plant.life(run)[:1])
+    fields = plant.fields("hold_run", run_id=run)
+    plant.sql(
+        "INSERT INTO commands (idempotency_key, command, payload)"
+        " SELECT gen_random_uuid(), 'hold_run', CAST(:payload AS jsonb) - 'idempotency_key'"
+        " FROM generate_series(1, 1100)",
+        payload=json.dumps(fields),
+    )
+    behind = plant.queue("start_run")
+    outsider.hold("production_runs", run)
+    assert sweep(engine) == 1
+    assert plant.ledger(behind).status == "APPLIED"
+    assert claimed(plant) == {}

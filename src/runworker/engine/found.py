@@ -4,7 +4,6 @@ Several workers share them: each judges what it has claimed, and passes over wha
 command that ends its processes is judged alone, and in the end refused (`engine.sql.claims`).
 """
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from runworker.config import Settings
 from runworker.engine.splitting import Splitter
 from runworker.engine.sql import claims, ledger
 from runworker.engine.sql.claims import Due, Suspect
-from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.engine.sql.dead_letters import NewDeadLetter, body_of_stored
 from runworker.engine.sql.ledger import LedgerWrite
 from runworker.engine.transactions import Transactions
 from runworker.errors import Blocked
@@ -69,16 +68,14 @@ class Found:
             self.release(set(keys) - left)
         return Judged(len(keys) - len(left), left)
 
-    def judge_left(self, keys: Sequence[UUID]) -> Judged:
-        """Judge commands that were left. Waits for other batches at work on what they are about.
+    def judge_left(self, keys: Sequence[UUID]) -> int:
+        """Judge commands that were left, whose claims stay. Waits for other batches at work on what they are about.
 
-        What meets something in its way is left once more, and so is a command whose fault cannot even be kept.
+        Returns how many were judged: what meets something in its way is left once more, and so is a command whose fault
+        cannot even be kept.
         """
-        with self._room:
-            with self._outliving(keys):
-                left = self._splitter.judge(keys, expire=None)
-            self.release(set(keys) - left)
-        return Judged(len(keys) - len(left), left)
+        with self._room, self._outliving(keys):
+            return len(keys) - len(self._splitter.judge(keys, expire=None))
 
     def release(self, keys: Collection[UUID]) -> None:
         """Take claims back."""
@@ -130,9 +127,7 @@ class Found:
         """
         key = suspect.key
         reason = f"its handling ended {suspect.deaths} processes of workers"
-        letter = NewDeadLetter(
-            raw_body=json.dumps([[], {"stored": str(key)}, {}]).encode(), code=Code.QUARANTINED, error=reason
-        )
+        letter = NewDeadLetter(raw_body=body_of_stored(key), code=Code.QUARANTINED, error=reason)
         try:
             letter_id = self._splitter.keep(letter)
             late = self._transactions.run(lambda connection: _refuse(connection, key, reason, letter_id))
@@ -148,20 +143,19 @@ class Found:
 def _refuse(connection: Connection, key: UUID, reason: str, letter_id: int) -> dict[str, Verdict]:
     """Write that an undecided command is refused. Returns the verdict by the task id of a sender to be told."""
     rows = [row for row in ledger.read(connection, [key], ()) if row.status not in DECIDED_COMMANDS]
+    if not rows:
+        return {}
+    [row] = rows
+    verdict = Verdict(
+        CommandStatus.REJECTED,
+        row.command,
+        key,
+        run_id=row.run_id,
+        lot_id=row.lot_id,
+        code=Code.QUARANTINED,
+        message=f"{reason}; once operations have mended that, send it under a new key",
+        state={"dead_letter": letter_id},
+    )
     now = connection.execute(select(func.now())).scalar_one()
-    verdicts = {
-        row.task_id: Verdict(
-            CommandStatus.REJECTED,
-            row.command,
-            key,
-            run_id=row.run_id,
-            lot_id=row.lot_id,
-            code=Code.QUARANTINED,
-            message=f"{reason}; once operations have mended that, send it under a new key",
-            state={"dead_letter": letter_id},
-        )
-        for row in rows
-    }
-    writes = [LedgerWrite(key, None, verdict, (), None, 0, None) for verdict in verdicts.values()]
-    ledger.write(connection, (), writes, now)
-    return {task_id: verdict for task_id, verdict in verdicts.items() if task_id is not None}
+    ledger.write(connection, (), [LedgerWrite(key, None, verdict, (), None, 0, None)], now)
+    return {row.task_id: verdict} if row.task_id else {}

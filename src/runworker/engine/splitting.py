@@ -20,7 +20,7 @@ from runworker.engine.constraints import as_rejection, is_passing, reason, sqlst
 from runworker.engine.obstacles import PAUSE_SECONDS, Needs, Obstacles, needs
 from runworker.engine.sql import ledger
 from runworker.engine.sql.arrays import Uuids
-from runworker.engine.sql.dead_letters import NewDeadLetter
+from runworker.engine.sql.dead_letters import NewDeadLetter, body_of_stored
 from runworker.engine.transactions import Transactions
 from runworker.errors import Blocked, Rejected, Unavailable
 from runworker.states import CommandStatus
@@ -138,7 +138,7 @@ class Splitter:
 
     def _fail(self, command: Command, error: Exception) -> Verdict:
         body = [[], {"idempotency_key": str(command.idempotency_key), **command.payload}, {}]
-        letter_id = self._keep_failed(error, body, command)
+        letter_id = self._keep_failed(error, json.dumps(body, sort_keys=True).encode(), command)
         return Verdict(
             CommandStatus.REJECTED,
             command.name,
@@ -225,7 +225,7 @@ class Splitter:
                 raise
             rejection = as_rejection(error)
             if rejection is None:
-                self._keep_failed(error, {"stored": str(key)})
+                self._keep_failed(error, body_of_stored(key))
                 rejection = Rejected(
                     Code.INTERNAL_ERROR, "runworker failed on this command; operations find it in dead_letters"
                 )
@@ -258,10 +258,10 @@ class Splitter:
                 reason=reason(error),
             )
 
-    def _keep_failed(self, error: Exception, payload: object, command: Command | None = None) -> int:
+    def _keep_failed(self, error: Exception, raw_body: bytes, command: Command | None = None) -> int:
         _log.exception("command.failed", key=str(command.idempotency_key) if command else None)
         letter = NewDeadLetter(
-            raw_body=json.dumps(payload, sort_keys=True).encode(),
+            raw_body=raw_body,
             task_name=f"runworker.{command.name}" if command else None,
             task_id=str(command.idempotency_key) if command else None,
             code=Code.INTERNAL_ERROR,

@@ -22,12 +22,12 @@ def expire_overdue(engine: Engine, seen_until: datetime = ALL, stopping: Callabl
     that was not. Returns how many were judged. Raises Unavailable.
     """
     judged = 0
-    left: set[UUID] = set()
-    is_over = False
-    while not (is_over or stopping()):
+    left: list[UUID] = []
+    while not stopping():
         chunk = engine.found.judge(OVERDUE, CHUNK, expire=seen_until)
         judged += chunk.judged
-        left |= chunk.left
-        is_over = not (chunk.judged or chunk.left)
+        left += chunk.left
+        if not (chunk.judged or chunk.left):
+            break
     engine.found.release(left)
     return judged

@@ -13,9 +13,6 @@ CHUNK: Final = 100
 FIRST_CHUNK: Final = 10
 """Commands of the first one: who looks at what came first waits for no other ninety."""
 
-_MOST_LEFT: Final = 1000
-"""Commands that are left at most before the look turns to them."""
-
 
 def take_queued(engine: Engine, stopping: Callable[[], bool] = lambda: False) -> int:
     """Judge all commands that are QUEUED, oldest first. Returns how many. Raises Unavailable.
@@ -25,20 +22,16 @@ def take_queued(engine: Engine, stopping: Callable[[], bool] = lambda: False) ->
     asked between two transactions.
     """
     judged = 0
-    most = FIRST_CHUNK
-    left: set[UUID] = set()
-    held_up: set[UUID] = set()
-    is_over = False
-    while not (is_over or stopping()):
-        chunk = engine.found.judge(QUEUED, most)
+    left: list[UUID] = []
+    while not stopping():
+        chunk = engine.found.judge(QUEUED, CHUNK if judged or left else FIRST_CHUNK)
         judged += chunk.judged
-        left |= chunk.left
-        most = CHUNK
-        is_over = not (chunk.judged or chunk.left)
-        while left and (is_over or len(left) >= _MOST_LEFT) and not stopping():
-            some = [left.pop() for _ in range(min(CHUNK, len(left)))]
-            again = engine.found.judge_left(some)
-            judged += again.judged
-            held_up |= again.left
-    engine.found.release(left | held_up)
+        left += chunk.left
+        if not (chunk.judged or chunk.left):
+            break
+    for first in range(0, len(left), CHUNK):
+        if stopping():
+            break
+        judged += engine.found.judge_left(left[first : first + CHUNK])
+    engine.found.release(left)
     return judged

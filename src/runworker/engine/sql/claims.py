@@ -49,7 +49,7 @@ _LAPSED: Final = _claims.claimed_at < func.clock_timestamp() - case(
 process that claimed a command alone counts as dead only when no living one would take as long."""
 
 # Of thousands of one moment, a sort would look at each for every chunk, and lose the order in which they lie. Nor is
-# there anything to be flushed: claims outlive no crash of the server.
+# there anything to be flushed but the locks on the ledger's rows: claims outlive no crash of the server.
 _SETTINGS = text(
     "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),"
     " set_config('synchronous_commit', 'off', true)"
@@ -154,7 +154,6 @@ def claim_suspect(
 
     longest: how long a living process may have one alone.
     """
-    connection.execute(_SETTINGS)
     given = {"longest": longest, "seen_until": seen_until}
     found = connection.execute(due.claim_suspect, given).one_or_none()
     if found is None:
@@ -164,11 +163,9 @@ def claim_suspect(
 
 def release(connection: Connection, keys: Collection[UUID]) -> None:
     """Take claims back: who had them has outlived the commands."""
-    connection.execute(_SETTINGS)
     connection.execute(_RELEASE, {"keys": Uuids(keys)})
 
 
 def put_off(connection: Connection, key: UUID) -> None:
     """Leave a suspect for some seconds later: something stood in its way, so that nothing more is known of it."""
-    connection.execute(_SETTINGS)
     connection.execute(_PUT_OFF, {"key": key})

@@ -1,6 +1,7 @@
 """Dead letters: messages that cannot be read and commands that keep failing, kept with their raw body."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,11 @@ class NewDeadLetter:
     def key(self) -> UUID:
         """The message as one of the things that may be in somebody's way."""
         return UUID(bytes=self.body_sha256[:16])
+
+
+def body_of_stored(key: UUID) -> bytes:
+    """The body of a letter that tells of a command in the ledger, where its payload and its verdict stand."""
+    return json.dumps({"stored": str(key)}).encode()
 
 
 def store(connection: Connection, letter: NewDeadLetter) -> int:
