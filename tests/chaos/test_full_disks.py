@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import make_url
 from tests.chaos.conftest import Site
 from tests.chaos.small_disks import SmallDisk, small_disk
@@ -96,6 +97,13 @@ def saves(redis: Redis) -> None:
     redis.config_set("save", "1 1")
 
 
+def has_ended(site: Site) -> bool:
+    """Whether Valkey has ended, given something to write that fits into no page it has already."""
+    with suppress(RedisError):
+        site.crew.redis.set("runworker:test", bytes(8192))
+    return site.valkey.exit_code is not None
+
+
 def refuses(redis: Redis) -> bool:
     """Whether Valkey refuses to write, as its disk is full."""
     try:
@@ -139,7 +147,7 @@ def test_nothing_is_lost_with_a_broker_that_ends_on_a_full_disk(broker_disk: Sma
     worker = crew.hire(PREFORK)
     commands = sent(crew, 300)
     broker_disk.fill()
-    eventually(lambda: site.valkey.exit_code is not None, "Valkey ending", seconds=20)
+    eventually(partial(has_ended, site), "Valkey ending", seconds=20)
     eventually(partial(said, crew, 0, "Cannot connect"), "the worker trying again", seconds=20)
     broker_disk.free()
     site.start_valkey()
