@@ -29,7 +29,7 @@ from runworker.embedded import temporary_directory
 from runworker.transport import UNREADABLE
 
 IDLE: Final = "idle"
-SECONDS: Final = 3.0
+SECONDS: Final = 10.0
 WARM_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 60.0
 QUEUED: Final = 5_000

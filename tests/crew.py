@@ -17,12 +17,12 @@ from kombu import pools
 from kombu.utils.collections import eqhash
 from redis import Redis
 from sqlalchemy import make_url
-from tests.fork_server import ForkedWorkers
 from tests.plant import LONG, Plant
 from tests.servers import Servers, fresh_broker, fresh_database
 
 from runworker.config import Settings
 from runworker.workers import WorkerProcess
+from runworker.workers.forked import ForkedWorkers
 from runworker.workers.processes import SOLO
 
 PATIENCE: Final = 90.0

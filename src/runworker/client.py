@@ -246,7 +246,8 @@ class Client(Sender[Sent]):
                 redis.delete(name)
 
         with suppress(*_AWAY):
-            self._app.results.client.transaction(forget, name)
+            if self._app.results.client.exists(name):
+                self._app.results.client.transaction(forget, name)
 
     def _ask_ledger(self, key: UUID, timeout: float) -> Verdict | None:
         try:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ class Outsider:
     def __call__(self) -> None:
         if self._has_killed:
             return
-        ours = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text("ascii").split()
-        workers = [pid for pid in ours if b"runworker.workers.child" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        server = forkserver._forkserver._forkserver_pid  # from which all workers are forked
+        workers = Path(f"/proc/{server}/task/{server}/children").read_text("ascii").split()
         os.kill(int(workers[0]), signal.SIGKILL)
         self._has_killed = True
 

@@ -27,7 +27,7 @@ CLOCKS = """
 import time, kombu.transport.redis, celery.utils.time, runworker.tasks.results
 from datetime import datetime, UTC
 from kombu.transport import redis
-import runworker.simulation.chaos.inside
+import runworker.simulation.chaos.worker
 import celery.app.base
 read = [time.time(), redis.time(), celery.utils.time.datetime.now(UTC).timestamp()]
 assert isinstance(datetime.now(UTC), celery.utils.time.datetime)

@@ -3,9 +3,9 @@
 In the order in which it happens:
 
 plan.py, schedule.py    what is done, when, from the seed
-site.py, cluster.py, wire.py    servers of its own, and wires before them
+site.py, cluster.py, proxy.py    servers of its own, and wires before them
 fault.py, faults.py, broker_faults.py, postgres_faults.py, network_faults.py    what is done to servers
-crew.py, inside.py    workers: killed, stopped, replaced; faults inside of them
+crew.py, inside.py, worker.py    workers: killed, stopped, replaced; faults inside of them
 load.py, damage.py    what is sent
 upstream.py, sender.py, listener.py, history.py    a client that sends, hears and asks, and what it knows
 execution.py    all of it together

@@ -16,10 +16,11 @@ from typing import Final, Self
 
 from runworker.config import Settings
 from runworker.simulation.chaos.inside import CLOCK_OFF_SECONDS, DEATHS, ORDERS, Point, begin, end
-from runworker.workers import WorkerProcess, WorkerProcesses
+from runworker.workers import WorkerProcess
+from runworker.workers.forked import ForkedWorkers
 
-INSIDE: Final = "runworker.simulation.chaos.inside"
-"""What every worker of a crew imports, so that faults happen within it too."""
+WORKER: Final = "runworker.simulation.chaos.worker"
+"""What every worker of a crew imports."""
 
 _ALONE: Final = ("--without-gossip", "--without-mingle")
 SOLO: Final = ("--pool", "solo", *_ALONE)
@@ -72,11 +73,11 @@ class Crew:
         self._expected: set[int] = set()
         self._ready: set[int] = set()
         self._places = [
-            WorkerProcesses(
+            ForkedWorkers(
                 settings,
                 name=f"chaos{number}-",
                 log=directory / f"worker{number}.log",
-                options=(*place.options, "--include", ",".join((INSIDE, *plan.modules))),
+                options=(*place.options, "--include", ",".join((WORKER, *plan.modules))),
                 variables=self._variables(plan, place),
             )
             for number, place in enumerate(plan.places, 1)

@@ -1,4 +1,4 @@
-"""Faults inside a worker, which imports this module for chaos alone: `celery worker --include` of it.
+"""Faults inside a worker, which chaos orders by a variable of its environment.
 
 At random, and from the seed: the process dies before a COMMIT, after it, or before an acknowledgement; the connection
 is lost there; the clock is a day off. What kills the process is written down first, so that nobody takes it for a
@@ -159,13 +159,11 @@ def _set_clock_off(seconds: float) -> None:
     time.time = wrong
 
 
-def _obey(orders: dict[str, Any]) -> None:
+def obey() -> None:
+    """Bring the faults about that this process's environment orders. Call it in a worker, once."""
+    orders = json.loads(os.environ[ORDERS])
     chance = _Chance(orders["seed"], orders["rates"])
     _disturb_commits(chance)
     _disturb_acknowledgements(chance)
     if seconds := orders["clock_off"]:
         _set_clock_off(seconds)
-
-
-if ORDERS in os.environ:
-    _obey(json.loads(os.environ[ORDERS]))

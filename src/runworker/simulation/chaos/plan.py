@@ -47,7 +47,7 @@ class ChaosPlan:
     seed: int
     faults: Sequence[str] = tuple(FAULTS)
     fault_every: float | None = None
-    disturb_every: float = 5.0
+    disturb_every: float = 6.0
     crew: CrewPlan = field(default_factory=lambda: CrewPlan(rates=RATES))
     wave: WaveSize = field(default_factory=WaveSize)
     rate: float = 80.0
