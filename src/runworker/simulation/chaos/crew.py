@@ -42,7 +42,7 @@ class Place:
     clock_off: float = 0.0
 
 
-CREW: Final = (Place(PREFORK), Place(), Place(clock_off=CLOCK_OFF_SECONDS))
+CREW: Final = (Place(PREFORK), Place(), Place(), Place(clock_off=CLOCK_OFF_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)

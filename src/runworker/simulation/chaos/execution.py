@@ -37,6 +37,10 @@ LOSES_MESSAGES: Final = frozenset({"broker-flushed"})
 """Faults after which the broker has lost what it accepted, so that its senders send again."""
 
 TICK_SECONDS: Final = 0.05
+SWITCH_SECONDS: Final = 0.0001
+"""After which a thread of this process gives way. By default it is 5 ms, for which every message of every worker would
+wait: they pass through proxies here, beside a client that is at work all the time."""
+
 PATIENCE_SECONDS: Final = 60.0
 """After a fault's end, without a decision for so long, the next one begins all the same."""
 
@@ -58,6 +62,7 @@ class ChaosContext:
 
 def chaos_on_own_servers(plan: ChaosPlan, directory: Path, display: Display, check: Callable[[], None]) -> ChaosReport:
     """Run chaos on servers that end with it. Raises as `run_chaos`, and ServerError where one does not start."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     with ChaosSite() as site:
         database = create_engine(site.owner_url, pool_pre_ping=True)
         try:
