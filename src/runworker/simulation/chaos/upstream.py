@@ -23,7 +23,7 @@ from runworker.simulation.chaos.listener import Listener
 from runworker.simulation.chaos.load import EnqueuedCommands, Load, Message
 from runworker.simulation.chaos.sender import NOT_TAKEN, ChaosSender
 
-MOST_OPEN: Final = 1_500
+MOST_OPEN: Final = 1_000
 """Commands without a verdict from which on nothing new is sent. A wave is always sent as a whole: its commands wait for
 one another."""
 
