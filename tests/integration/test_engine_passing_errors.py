@@ -18,6 +18,7 @@ from runworker.engine.sql.dead_letters import NewDeadLetter
 from runworker.errors import Blocked, Unavailable
 from runworker.states import CommandStatus
 from runworker.upkeep import sweep
+from runworker.upkeep.listening import listen
 
 APPLIED = CommandStatus.APPLIED
 LOCK = text("SELECT 1 FROM production_runs WHERE id = :id FOR UPDATE")
@@ -104,7 +105,7 @@ def test_a_deadlock_with_somebody_else(plant: Plant, engine: Engine, retries: li
     assert {verdict.status for verdict in answer.result()} == {APPLIED}
 
 
-@pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "suspects", "keep"])
+@pytest.mark.parametrize("door", ["apply", "verdicts", "sweep", "suspects", "listen", "keep"])
 def test_an_unreachable_database_is_given_up_on_in_time(plant: Plant, door: str) -> None:
     letter = NewDeadLetter(raw_body=b"x", code=Code.MALFORMED_MESSAGE, error="not JSON")
     doors: dict[str, Callable[[Engine], object]] = {
@@ -112,6 +113,7 @@ def test_an_unreachable_database_is_given_up_on_in_time(plant: Plant, door: str)
         "verdicts": lambda engine: engine.verdicts([uuid4()]),
         "sweep": sweep,
         "suspects": lambda engine: engine.found.judge_suspect(QUEUED),
+        "listen": lambda engine: listen(engine, queued=list, stopping=lambda: True),
         "keep": lambda engine: engine.keep(letter),
     }
     nowhere = make_url(plant.url).set(port=1, password="hidden").render_as_string(hide_password=False)  # noqa: S106 - not a real one

@@ -26,7 +26,7 @@ def listen(engine: Engine, queued: Callable[[], Any], stopping: Callable[[], boo
         pooled = engine.database.raw_connection()
         connection: Any = pooled.driver_connection  # psycopg's own
         pooled.detach()
-    except (DBAPIError, TimeoutError) as error:
+    except (DBAPIError, psycopg.Error, TimeoutError) as error:  # a connection as the driver made it has its errors
         raise Unavailable(f"cannot listen: {error}") from error
     with connection:
         _tell(connection, queued, stopping)
