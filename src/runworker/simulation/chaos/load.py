@@ -37,7 +37,7 @@ ANYWHERE: Final = 1_000_000
 SENT_TWICE: Final = 0.3
 """Share of commands that are sent once more."""
 
-PACKED: Final = 0.2
+PACKED: Final = 0.1
 """Share of messages that carry many commands."""
 
 ENQUEUED: Final = 0.05

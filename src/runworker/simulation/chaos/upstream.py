@@ -20,14 +20,15 @@ from runworker.errors import RunworkerError
 from runworker.simulation.chaos.damage import DamagedItem
 from runworker.simulation.chaos.history import History
 from runworker.simulation.chaos.listener import Listener
-from runworker.simulation.chaos.load import EnqueuedCommands, Load, Message
+from runworker.simulation.chaos.load import MOST_PACKED, EnqueuedCommands, Load, Message
 from runworker.simulation.chaos.sender import NOT_TAKEN, ChaosSender
 
-MOST_OPEN: Final = 1_000
+MOST_OPEN: Final = 5_000
 """Commands without a verdict from which on nothing new is sent. A wave is always sent as a whole: its commands wait for
 one another."""
 
 LOOK_EVERY: Final = 0.1
+HEAR_EVERY: Final = 0.5
 NOT_HEARD: Final = (RedisError, OperationalError, OSError, RunworkerError)
 """Errors of reading: it is tried again in a moment."""
 
@@ -139,10 +140,10 @@ class Upstream:
 
     def _all_open(self) -> Iterator[Message]:
         waiting = {key for message in self._unsent for key in _parts(message)}
-        for key in self._history.open_keys():
-            if key not in waiting:
-                one = self._sent[key]
-                yield one if isinstance(one, DamagedItem) else [one]
+        missing = [self._sent[key] for key in self._history.open_keys() if key not in waiting]
+        yield from (one for one in missing if isinstance(one, DamagedItem))
+        commands = [one for one in missing if not isinstance(one, DamagedItem)]
+        yield from (commands[at : at + MOST_PACKED] for at in range(0, len(commands), MOST_PACKED))
 
     def _send(self) -> None:
         message = self._unsent[0]
@@ -157,13 +158,13 @@ class Upstream:
         self._unsent.popleft()
 
     def _hear(self) -> None:
-        self._as_long_as_it_lasts(lambda: self._listener.hear(self._history.open_keys()))
+        self._as_long_as_it_lasts(lambda: self._listener.hear(self._history.open_keys()), HEAR_EVERY)
 
     def _ask(self) -> None:
-        self._as_long_as_it_lasts(self._listener.ask)
+        self._as_long_as_it_lasts(self._listener.ask, LOOK_EVERY)
 
-    def _as_long_as_it_lasts(self, work: Callable[[], None]) -> None:
-        while not self._ended.wait(LOOK_EVERY):
+    def _as_long_as_it_lasts(self, work: Callable[[], None], every: float) -> None:
+        while not self._ended.wait(every):
             try:
                 work()
             except NOT_HEARD:
