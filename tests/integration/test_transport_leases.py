@@ -92,19 +92,21 @@ def test_a_fetch_brings_back_a_lease_that_the_server_has_lost(open_channel: Open
 def test_only_what_a_dead_holder_did_alone_counts_against_a_message(open_channel: Open, redis: Redis) -> None:
     redis.lpush(QUEUE, *(sound({"number": number}) for number in range(3)))
     for begun, ended, expected in (
-        (1, False, [0, 1, 0]),
-        (None, False, [0, 1, 0]),
-        (1, False, [0, 2, 0]),
-        (1, True, [0, 2, 0]),
-        (0, False, [1, 2, 0]),
+        ([1], False, [-1, 1, -1]),
+        ([], False, [-1, 1, -1]),
+        ([1], False, [-1, 2, -1]),
+        ([1], True, [-1, 2, -1]),
+        ([0], False, [1, 2, -1]),
+        ([1, 2], True, [1, 2, -1]),
+        ([1, 2], False, [1, 2, 0]),
     ):
         channel = open_channel()
         found = sorted(consumed(channel, 3), key=lambda message: message.headers["number"])
-        if begun is not None:
-            channel.qos.begin_alone(found[0].delivery_tag)
-            channel.qos.begin_alone(found[begun].delivery_tag)
+        if begun:
+            channel.qos.note_begun([found[0].delivery_tag])
+            channel.qos.note_begun([found[number].delivery_tag for number in begun])
         if ended:
-            channel.qos.end_alone()
+            channel.qos.note_ended()
         redis.zadd(LEASES, {channel.holder: 0})  # as if it had died
         other = open_channel()
         kept = Lease(redis, INDEX, LEASES)  # whoever prolongs its lease sees that

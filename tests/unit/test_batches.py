@@ -13,6 +13,7 @@ from kombu.asynchronous import Hub
 
 from runworker.tasks.batches import Batches
 from runworker.tasks.intake import Intake
+from runworker.transport import AMONG_MANY, after_death
 
 
 class _Poller:
@@ -105,14 +106,14 @@ class _Message(SimpleNamespace):
 
     def on_accepted(self, _pid: int, _at: float) -> None: ...
 
-    def note_begun(self) -> None:
-        self.noted = True
+    def note_begun(self, *company: "_Message") -> None:
+        self.noted = [self, *company]
 
     def note_ended(self) -> None:
-        self.noted = False
+        self.noted = []
 
-    def count_death(self, *, alone: bool) -> None:
-        self.deaths = (self.deaths or 0) + alone
+    def count_death(self, company: int) -> None:
+        self.deaths = after_death(self.deaths, company)
 
     def conclude(self, outcome: object) -> None: ...
 
@@ -181,17 +182,33 @@ def test_suspects_are_batches_of_one_and_the_innocent_first() -> None:
     for suspect in (innocent, guilty):
         ((messages, *_),) = pool.begun
         assert messages == [suspect]
-        assert suspect.noted
+        assert suspect.noted == [suspect]
         pool.finishes()
         assert not suspect.noted
         soon.run()
     assert [messages for messages, *_ in pool.begun] == [[new, other]]
 
 
+def test_suspects_of_many_are_batches_of_ten_before_all_others() -> None:
+    pool = _Pool(uses_semaphore=False)
+    guilty, new, *many = (_Message(deaths=deaths) for deaths in (0, None, *[AMONG_MANY] * 12))
+    soon, _ = batches_on(pool, guilty, new, *many)
+    for suspects in (many[:10], many[10:], [guilty]):
+        ((messages, *_),) = pool.begun
+        assert messages == messages[0].noted == suspects
+        pool.finishes()
+        soon.run()
+    assert [messages for messages, *_ in pool.begun] == [[new]]
+
+
 def test_only_a_death_alone_counts() -> None:
     pool = _Pool(uses_semaphore=True)
     first, second = _Message(deaths=None), _Message(deaths=None)
     soon, quarantined = batches_on(pool, first, second)
+    pool.dies()
+    soon.run()
+    assert [messages for messages, *_ in pool.begun] == [[first, second]]
+    assert (first.deaths, second.deaths) == (AMONG_MANY, AMONG_MANY)
     pool.dies()
     soon.run()
     assert [messages for messages, *_ in pool.begun] == [[first], [second]]

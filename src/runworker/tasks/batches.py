@@ -17,8 +17,12 @@ from runworker.tasks.batch_work import apply_together
 from runworker.tasks.intake import Intake
 from runworker.tasks.requests import Request, Requeue, TaskResult, is_lost_process, requeue_of
 from runworker.tasks.time_limits import limit_passed, shortest
+from runworker.transport import AMONG_MANY
 
 _log = structlog.get_logger(__name__)
+
+_COMPANY: Final = 10
+"""Commands of a batch of suspects at most."""
 
 _TICK_SECONDS: Final = 0.001
 """Seconds to the event loop's next tick after a batch. Without it the loop would sleep on the acknowledgements."""
@@ -37,7 +41,7 @@ class _Batch:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it is one request, that was lost with a process before."""
+        """Whether it is of requests that were lost with a process before."""
         return self.requests[0].deaths is not None
 
 
@@ -61,8 +65,8 @@ class Batches:
     size: commands of a batch at most; a message that carries more is a batch by itself. Lives in the thread of the
     event loop. Requests that wait here are unacked: they may be forgotten at any moment, and come back to the queue.
 
-    A suspect is a request that was lost with a process: it is a batch by itself. In a worker that is its own pool,
-    nothing else is at work meanwhile.
+    A suspect is a request that was lost with a process: it is in a batch of few such, and by itself once such a batch
+    was lost. In a worker that is its own pool, nothing else is at work meanwhile.
     """
 
     def __init__(self, consumer: Any, intake: Intake, size: int) -> None:
@@ -119,7 +123,7 @@ class Batches:
         if not (self._waiting or self._suspects):
             return  # they were forgotten: a loop that closes comes here as well, when the pool is gone
         state.maybe_shutdown()  # then no batch begins any more, and waiting requests go back
-        while self._has_room() and (requests := self._next_suspect() or self._next()):
+        while self._has_room() and (requests := self._next_suspects() or self._next()):
             self._start(requests)
             if requests[0].deaths is not None and not self._consumer.pool.uses_semaphore:
                 break  # what it leaves to acknowledge goes out before anything else begins
@@ -133,14 +137,24 @@ class Batches:
             return False
         return len(self._working) < pool.num_processes
 
-    def _next_suspect(self) -> list[Request]:
-        """The suspect that has ended the fewest processes, so that innocent ones come first."""
-        while self._suspects and (self._consumer.pool.uses_semaphore or not self._working):
-            suspect = min(self._suspects, key=lambda request: request.deaths or 0)
+    def _next_suspects(self) -> list[Request]:
+        """The suspect that has ended the fewest processes, so that innocent ones come first, and its company."""
+        requests: list[Request] = []
+        commands = 0
+        if self._working and not self._consumer.pool.uses_semaphore:
+            return requests
+        for suspect in sorted(self._suspects, key=lambda request: request.deaths or 0):
+            has_company = suspect.deaths == AMONG_MANY and commands + suspect.commands <= min(_COMPANY, self.size)
+            if requests and not has_company:
+                break
             self._suspects.remove(suspect)
-            if not suspect.revoked():
-                return [suspect]
-        return []
+            if suspect.revoked():
+                continue
+            requests.append(suspect)
+            commands += suspect.commands
+            if suspect.deaths != AMONG_MANY:
+                break
+        return requests
 
     def _next(self) -> list[Request]:
         """The requests of the next batch, in the order in which they came. Discards revoked and expired ones."""
@@ -158,7 +172,7 @@ class Batches:
     def _start(self, requests: list[Request]) -> None:
         batch = _Batch(requests)
         if batch.is_suspect and not self._consumer.pool.uses_semaphore:
-            requests[0].note_begun()
+            requests[0].note_begun(*requests[1:])
             batch.is_noted = True
         self._working.add(batch)
         hard, soft = shortest(request.time_limits for request in requests)
@@ -202,17 +216,19 @@ class Batches:
     def _failed(self, batch: _Batch, error: ExceptionInfo) -> None:
         """The pool process is gone: killed, out of memory, over its time limit. One message may have done that.
 
-        Each is a batch by itself now. None was acknowledged.
+        They are suspects now. None was acknowledged.
         """
+        together = len(batch.requests)
+        company = together if batch.begun and (together > 1 or is_lost_process(error)) else 0
         left = [request for request in batch.requests if not request.is_over]
         if left:
             _log.warning("batch.lost", messages=len(left), error=str(error.exception))
         for request in left:
-            if requeue_of(error) and len(batch.requests) == 1:  # it alone is over its limit
+            if requeue_of(error) and together == 1:  # it alone is over its limit
                 request.on_failure(error)
                 continue
             state.active_requests.discard(request)
-            request.count_death(alone=batch.begun and len(batch.requests) == 1 and is_lost_process(error))
+            request.count_death(company)
             if self._consumer.quarantine.is_due(request.message):
                 state.task_ready(request)
                 self._consumer.quarantine.take(request.message)

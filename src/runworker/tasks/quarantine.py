@@ -1,7 +1,8 @@
 """Quarantine: commands whose handling ends its process, again and again, are kept in dead_letters and handled no more.
 
 Which message does that, no survivor can see: a process dies with all that it had in hand. So a message that was lost
-with a process is handled alone the next time, and only a death in which it was alone counts against it.
+with a process is handled among a few such the next time, then alone, and only a death in which it was alone counts
+against it.
 docs/decisions/quarantine.md.
 """
 

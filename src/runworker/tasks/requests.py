@@ -16,7 +16,7 @@ from kombu.asynchronous import get_event_loop
 
 from runworker.errors import Blocked
 from runworker.tasks.time_limits import Limits, Overdue, is_time_limit, limit_passed
-from runworker.transport import DEATHS, deaths_of
+from runworker.transport import DEATHS, after_death, deaths_of
 
 _log = structlog.get_logger(__name__)
 
@@ -153,27 +153,30 @@ class Request(StockRequest):
 
     @property
     def deaths(self) -> int | None:
-        """How many processes have ended while they did it alone. None: it was lost with no process yet."""
+        """How many processes have ended while they did it alone, and less than that of one that is not suspect yet.
+
+        As `transport.deaths_of` has it.
+        """
         return deaths_of(self.message.headers)
 
-    def count_death(self, *, alone: bool) -> None:
-        """Note that it was lost with a process of the pool. alone: whether that did nothing else."""
-        self.message.headers[DEATHS] = deaths = (self.deaths or 0) + alone
+    def count_death(self, company: int) -> None:
+        """Note that it was lost with a process of the pool. company: how many messages that was doing, or 0."""
+        self.message.headers[DEATHS] = deaths = after_death(self.deaths, company)
         if hasattr(self.message.channel.qos, "count_deaths"):  # of our transport
             self.message.channel.qos.count_deaths(self.message.delivery_tag, deaths)
 
-    def note_begun(self) -> None:
-        """Tell the broker that this process does it now, and nothing else: it may not live to tell. Raises RedisError.
+    def note_begun(self, *company: "Request") -> None:
+        """Tell the broker that this process does it now, with its company alone: it may not live to tell.
 
-        kombu's own transport has no place for that.
+        kombu's own transport has no place for that. Raises RedisError.
         """
-        if hasattr(self.message.channel.qos, "begin_alone"):
-            self.message.channel.qos.begin_alone(self.message.delivery_tag)
+        if hasattr(self.message.channel.qos, "note_begun"):
+            self.message.channel.qos.note_begun([each.message.delivery_tag for each in (self, *company)])
 
     def note_ended(self) -> None:
         """Tell the broker that this process has outlived it."""
-        if hasattr(self.message.channel.qos, "end_alone"):
-            self.message.channel.qos.end_alone()
+        if hasattr(self.message.channel.qos, "note_ended"):
+            self.message.channel.qos.note_ended()
 
     @property
     def is_over(self) -> bool:
@@ -208,7 +211,7 @@ class Request(StockRequest):
         A process that is gone counts against the message.
         """
         if is_lost_process(exc_info):
-            self.count_death(alone=True)
+            self.count_death(company=1)
         outcome = requeue_of(exc_info)
         if outcome is None and isinstance(_error_in(exc_info), _NO_FAILURE):
             return super().on_failure(exc_info, *args, **options)

@@ -1,5 +1,6 @@
 """Unacked messages: acknowledged together, put back together, in the hash and sorted set that stock kombu keeps."""
 
+import json
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -71,17 +72,17 @@ class QoS(stock.QoS):
         """Have a message tell, should it go back, how many processes have ended while they did it alone."""
         self._deaths[delivery_tag] = deaths
 
-    def begin_alone(self, delivery_tag: str) -> None:
-        """Note in the broker that this process does this message now, and nothing else. Raises RedisError.
+    def note_begun(self, delivery_tags: Sequence[str]) -> None:
+        """Note in the broker that this process does these messages now, and nothing else. Raises RedisError.
 
-        Should it end the process, others know which one did. What is done already is acknowledged before.
+        Should one of them end the process, others know which it may be. What is done already is acknowledged before.
         """
         self.flush()
         note = self.channel.note_of(self.channel.holder)
-        self.channel.server.eval(BEGIN, 1, note, delivery_tag, _NOTED_SECONDS)
+        self.channel.server.eval(BEGIN, 1, note, json.dumps(delivery_tags), _NOTED_SECONDS)
 
-    def end_alone(self) -> None:
-        """Take the note back: the process has outlived the message, which may stay unacked while others are at work."""
+    def note_ended(self) -> None:
+        """Take the note back: the process has outlived them, and they may stay unacked while others are at work."""
         with suppress(RedisError):
             self.channel.server.delete(self.channel.note_of(self.channel.holder))
 
@@ -154,10 +155,10 @@ class QoS(stock.QoS):
             return  # a closed channel has put everything back already
         side = "LPUSH" if leftmost else "RPUSH"
         server, unacked = self.channel.server, self.channel.unacked
-        begun = self._begun(lost)
+        companies = self._companies(lost)
         with server.pipeline(transaction=False) as pipe:
             for tag, entry in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
-                marks = self._deaths.pop(bytes_to_str(tag), None), begun.get(tag)
+                marks = self._deaths.pop(bytes_to_str(tag), None), companies.get(tag)
                 lists = self._destinations(entry, *marks) if entry is not None else {}
                 if lists is None:
                     _log.warning("transport.entry_unreadable", tag=bytes_to_str(tag), entry=entry[:200])
@@ -165,23 +166,24 @@ class QoS(stock.QoS):
                 pipe.eval(PUT_BACK, 2 + len(lists), *unacked, *lists, tag, side, *lists.values())
             pipe.execute()
 
-    def _begun(self, lost: Sequence[str | bytes]) -> dict[str | bytes, bool]:
-        """Of messages that were lost with their processes, whether each was all that its process did at the end."""
+    def _companies(self, lost: Sequence[str | bytes]) -> dict[str | bytes, int]:
+        """Of messages that were lost with their processes, how many were done with each, itself among them."""
         holders = [bytes_to_str(tag).rpartition(".")[0].rpartition(".")[0] for tag in lost]
         notes = self.channel.server.mget([self.channel.note_of(holder) for holder in holders]) if holders else []
-        return {tag: bytes_to_str(tag) == bytes_to_str(note) for tag, note in zip(lost, notes, strict=True)}
+        noted = [_noted_tags(note) for note in notes]
+        return {tag: len(tags) if bytes_to_str(tag) in tags else 0 for tag, tags in zip(lost, noted, strict=True)}
 
     def _unacked_bytes(self) -> int:
         if not self.prefetch_count:
             return 0  # no limit at all
         return sum(len(message.body) for tag, message in self._delivered.items() if tag not in self._dirty)
 
-    def _destinations(self, entry: bytes, deaths: int | None, begun: bool | None) -> dict[str, bytes] | None:
+    def _destinations(self, entry: bytes, deaths: int | None, company: int | None) -> dict[str, bytes] | None:
         """The lists that an unacked entry goes back to, by key, with the item to push. None for an unreadable entry."""
         channel = self.channel
         try:
             message, exchange, routing_key = entry_parts(entry)
-            item = redelivered(message, deaths, begun)
+            item = redelivered(message, deaths, company)
             return {channel.list_of(queue, message): item for queue in channel._lookup(exchange, routing_key)}
         except RedisError:
             raise
@@ -190,3 +192,10 @@ class QoS(stock.QoS):
                 item, queue = entry_item(entry)
                 return {channel.prefixed(queue + UNREADABLE): item}
             return None
+
+
+def _noted_tags(note: bytes | None) -> list[str]:
+    try:
+        return list(json.loads(note or "[]"))
+    except ValueError:
+        return [bytes_to_str(note)]  # an older build notes one, as it is

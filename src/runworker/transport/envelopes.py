@@ -10,6 +10,7 @@ UNREADABLE: Final = ".unreadable"
 """Suffix of a queue's name that names the queue's unreadable list."""
 
 DEATHS: Final = "runworker_deaths"
+AMONG_MANY: Final = -1
 """Header of a message that was lost with a process: how many processes have ended while they did it alone."""
 
 _LEVELS: Final = 8
@@ -68,21 +69,37 @@ def entry_item(entry: bytes) -> tuple[bytes, str]:
 
 
 def deaths_of(headers: Mapping[str, Any]) -> int | None:
-    """How many processes have ended while they did this message alone. None: it was lost with no process yet."""
+    """How many processes have ended while they did this message alone. None: it was lost with no process yet.
+
+    AMONG_MANY: it was lost with one that had many, and never with one that was doing a few.
+    """
     deaths = headers.get(DEATHS)
     return deaths if isinstance(deaths, int) and not isinstance(deaths, bool) else None
 
 
-def redelivered(message: Any, deaths: int | None, begun: bool | None) -> bytes:
+def after_death(deaths: int | None, company: int) -> int:
+    """What a message tells of deaths once it was lost with a process.
+
+    deaths: what it told before. company: how many messages that process was doing, this one among them; 0 where it was
+    not, or where nobody knows.
+    """
+    if company == 1:
+        return max(deaths or 0, 0) + 1
+    if deaths is None:
+        return AMONG_MANY
+    return max(deaths, 0) if company else deaths
+
+
+def redelivered(message: Any, deaths: int | None, company: int | None) -> bytes:
     """A message that goes back to its queue, marked as stock kombu marks it, whatever else it holds.
 
-    deaths: counted by this process; None where it has not counted. begun: of a message that was lost with a process,
-    whether that did it, and nothing else.
+    deaths: counted by this process; None where it has not counted. company: of a message that was lost with a process,
+    as `after_death` says; None where it was not lost.
     """
     if isinstance(message, dict):
         properties, headers = message.get("properties"), message.get("headers")
-        if isinstance(headers, dict) and (deaths is not None or begun is not None):
-            headers[DEATHS] = (deaths_of(headers) or 0) + bool(begun) if deaths is None else deaths
+        if isinstance(headers, dict) and (deaths is not None or company is not None):
+            headers[DEATHS] = after_death(deaths_of(headers), company or 0) if deaths is None else deaths
         for part in (message.get("headers"), properties.get("delivery_info") if isinstance(properties, dict) else None):
             if isinstance(part, dict):
                 part["redelivered"] = True

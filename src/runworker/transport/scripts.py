@@ -59,8 +59,8 @@ return redis.call('ZRANGE', KEYS[1], redis.call('TIME')[1] - ARGV[1], 0, 'BYSCOR
 """
 
 BEGIN: Final = """#!lua flags=allow-oom
--- Notes which message a holder begins to do alone.
--- KEYS: the holder's note. ARGV: the message's tag, seconds that the note is kept at most.
+-- Notes which messages a holder begins to do, with nothing else in hand that is begun.
+-- KEYS: the holder's note. ARGV: their tags as a JSON array, seconds that the note is kept at most.
 redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
 """
 

@@ -19,9 +19,8 @@ RATES: Final[Mapping[Point, float]] = {
 }
 
 SETTINGS: Final[Mapping[str, Any]] = {
-    # Small, so that neighbours are at work at the same time in different workers, and so that who dies leaves few
-    # suspects: each is done alone.
-    "batch_size": 10,
+    # Small, so that neighbours are at work at the same time in different workers.
+    "batch_size": 20,
     # So that a lock or a wait of some seconds is beyond them.
     "lock_timeout_seconds": 1,
     "statement_timeout_seconds": 2,
