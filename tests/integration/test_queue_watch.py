@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from tests.broker import sound
 from tests.plant import Plant
 
 from runworker.engine import Engine
@@ -63,6 +64,22 @@ def test_what_comes_back_is_not_seen(look: Look, redis: Redis) -> None:
     redis.rpush(QUEUE, "held")
     assert {look() for _ in range(5)} == {NOTHING_SEEN}
     redis.rpop(QUEUE)
+    assert look() > NOTHING_SEEN
+
+
+def test_nothing_is_seen_while_messages_go_back(look: Look, channel: Any, redis: Redis) -> None:
+    """Undecided, and again and again: each mark is gone although nobody has done with the message."""
+    redis.lpush(QUEUE, sound())
+    for _ in range(4):
+        held = channel.basic_get(QUEUE)
+        assert look() == NOTHING_SEEN
+        held.requeue()
+        assert look() == NOTHING_SEEN
+    channel.basic_get(QUEUE).ack()
+    channel.flush()
+    assert {look() for _ in range(3)} == {NOTHING_SEEN}
+    redis.delete("unacked_returned")  # as after a while
+    assert {look() for _ in range(2)} == {NOTHING_SEEN}
     assert look() > NOTHING_SEEN
 
 

@@ -16,7 +16,7 @@ def test_the_event_loop_does_not_sleep_through_a_pause(monkeypatch: pytest.Monke
     monkeypatch.setattr(requests, "get_event_loop", lambda: hub)
     monkeypatch.setattr(requests.time, "sleep", lambda seconds: pytest.fail(f"slept for {seconds} s"))
     rejected: list[bool] = []
-    request = SimpleNamespace(reject=rejected.append)
+    request = SimpleNamespace(_return=lambda: rejected.append(True))
     Request._put_back(request, Requeue("somebody holds it", pause_seconds=2))  # type: ignore[arg-type]
     assert not rejected
     ((seconds, callback, args),) = later

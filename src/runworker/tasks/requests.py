@@ -1,6 +1,7 @@
 """Celery's request for a task, which a batch packs for the pool and gives its outcome."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -13,10 +14,12 @@ from celery.exceptions import Reject, TaskPredicate
 from celery.worker import state
 from celery.worker.request import Request as StockRequest
 from kombu.asynchronous import get_event_loop
+from redis.exceptions import RedisError
 
 from runworker.errors import Blocked
 from runworker.tasks.time_limits import Limits, Overdue, is_time_limit, limit_passed
 from runworker.transport import DEATHS, after_death, deaths_of
+from runworker.transport.returned import note_returned
 
 _log = structlog.get_logger(__name__)
 
@@ -244,7 +247,13 @@ class Request(StockRequest):
         """Give the message back, after its pause: it is unacked until then, and lost with nobody."""
         hub = get_event_loop()
         if outcome.pause_seconds and hub is not None:
-            hub.call_later(outcome.pause_seconds, self.reject, True)
+            hub.call_later(outcome.pause_seconds, self._return)
             return
         time.sleep(outcome.pause_seconds)  # pools of green threads: others go on meanwhile
+        self._return()
+
+    def _return(self) -> None:
+        if not hasattr(self.message.channel.qos, "put_back"):  # of our transport, which notes it by itself
+            with suppress(RedisError):  # then the broker is away, and nobody looks at its queues
+                note_returned(self.message.channel)
         self.reject(requeue=True)

@@ -14,7 +14,8 @@ from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError, ResponseError
 
 from runworker.transport.envelopes import UNREADABLE, entry_item, entry_parts, redelivered
-from runworker.transport.scripts import BEGIN, OVERDUE, PUT_BACK
+from runworker.transport.returned import NOTED_SECONDS, returned_key
+from runworker.transport.scripts import NOTE, OVERDUE, PUT_BACK
 
 _log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ class QoS(stock.QoS):
         """
         self.flush()
         note = self.channel.note_of(self.channel.holder)
-        self.channel.server.eval(BEGIN, 1, note, json.dumps(delivery_tags), _NOTED_SECONDS)
+        self.channel.server.eval(NOTE, 1, note, json.dumps(delivery_tags), _NOTED_SECONDS)
 
     def note_ended(self) -> None:
         """Take the note back: the process has outlived them, and they may stay unacked while others are at work."""
@@ -157,6 +158,7 @@ class QoS(stock.QoS):
         server, unacked = self.channel.server, self.channel.unacked
         companies = self._companies(lost)
         with server.pipeline(transaction=False) as pipe:
+            pipe.eval(NOTE, 1, returned_key(self.channel), "1", NOTED_SECONDS)
             for tag, entry in zip(wanted, server.hmget(unacked[0], wanted), strict=True):
                 marks = self._deaths.pop(bytes_to_str(tag), None), companies.get(tag)
                 lists = self._destinations(entry, *marks) if entry is not None else {}

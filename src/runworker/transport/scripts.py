@@ -58,9 +58,9 @@ OVERDUE: Final = """#!lua flags=allow-oom
 return redis.call('ZRANGE', KEYS[1], redis.call('TIME')[1] - ARGV[1], 0, 'BYSCORE', 'REV', 'WITHSCORES')
 """
 
-BEGIN: Final = """#!lua flags=allow-oom
--- Notes which messages a holder begins to do, with nothing else in hand that is begun.
--- KEYS: the holder's note. ARGV: their tags as a JSON array, seconds that the note is kept at most.
+NOTE: Final = """#!lua flags=allow-oom
+-- Notes something for some time: which messages a holder has begun, or that messages went back.
+-- KEYS: the note. ARGV: what it says, seconds that it is kept at most.
 redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
 """
 

@@ -4,6 +4,9 @@ A command's time is up only where nothing that could have been its turn lies in 
 broker holds at a moment: the newest message of each list, and the unacked ones. When all of it is gone, whatever was
 sent by that moment has been taken and done with, or has come back to its list, because its worker died. The next mark
 covers those. So what was sent by the time of a mark has been looked at once the mark after it is gone, too.
+
+A message that goes back again and again, since somebody holds a lock that it needs, say, would slip through marks. Who
+puts one back notes it in the broker, and while the note stays no watch goes on.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +18,7 @@ from kombu.connection import Connection
 from sqlalchemy import func, select
 
 from runworker.engine import Engine
+from runworker.transport.returned import returned_key
 
 NOTHING_SEEN: Final = datetime.fromtimestamp(0, UTC)
 
@@ -50,6 +54,9 @@ class QueueWatch:
         with engine.database.begin() as connection:
             now: datetime = connection.execute(_NOW).scalar_one()
         channel: Any = broker.default_channel
+        if channel.client.exists(returned_key(channel)):
+            self._gone_at, self._mark = self._seen_until, None
+            return self._seen_until
         if self._mark is not None and self._is_gone(self._mark, channel, now):
             self._seen_until, self._gone_at, self._mark = self._gone_at, self._mark.at, None
         if self._mark is None:

@@ -1,11 +1,16 @@
 """Taking in: commands that upstreams put into the ledger within transactions of their own."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import func, select
+
 from runworker.engine import Engine
 from runworker.engine.sql.claims import QUEUED
+from runworker.models import CommandRecord
+from runworker.states import CommandStatus
 
 CHUNK: Final = 100
 """Commands of one transaction at most."""
@@ -35,3 +40,13 @@ def take_queued(engine: Engine, stopping: Callable[[], bool] = lambda: False) ->
         judged += engine.found.judge_left(left[first : first + CHUNK])
     engine.found.release(left)
     return judged
+
+
+_OLDEST: Final = select(func.min(CommandRecord.received_at)).where(CommandRecord.status == CommandStatus.QUEUED)
+
+
+def queued_since(engine: Engine) -> datetime | None:
+    """When the oldest command came that is QUEUED still: somebody is at work on it, or something stands in its way."""
+    with engine.database.begin() as connection:
+        oldest: datetime | None = connection.execute(_OLDEST).scalar_one()
+        return oldest
