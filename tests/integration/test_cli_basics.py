@@ -133,3 +133,10 @@ def test_a_full_disk_is_told_in_a_sentence(command: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         told = subprocess.run([SCRIPT, command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (told.returncode, told.stderr) == (1, "runworker: stdout takes no more: No space left on device\n")
+
+
+@pytest.mark.parametrize("command", ["config", "--version"])
+def test_a_closed_stdout_takes_no_results_and_is_no_error(command: str) -> None:
+    closed = ["sh", "-c", 'exec "$0" "$1" >&-', SCRIPT, command]
+    told = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")

@@ -10,6 +10,7 @@ works with it asks of `on_demand` when it runs.
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,6 +74,8 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script. Ends with 1 where stdout takes no more: said, unless nobody reads it."""
+    if sys.stdout is None:  # closed, as by `>&-`: nobody wants results
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
         try:
             app()
