@@ -1,5 +1,5 @@
 # The commands themselves stand in .ci/run, so that what passes here passes there.
-.PHONY: help check test lint types layers demo mutation fmt lock secrets
+.PHONY: help check test lint types layers demo mutation fmt schema lock secrets
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ mutation: ## mutants, by hand and by mutmut, against the tests: takes hours, goe
 fmt: ## put source into shape
 	./uv run ruff check --fix
 	./uv run ruff format
+
+schema: ## what `runworker verify` expects of the schema, from the migrations
+	./uv run python -m tests.schema_file
 
 lock: ## newest releases that pyproject.toml allows, into requirements.lock
 	./uv lock --upgrade

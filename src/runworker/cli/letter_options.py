@@ -3,11 +3,12 @@
 import inspect
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import typer
 
+from runworker.cli.moments import moment
 from runworker.codes import OF_MESSAGES
 from runworker.states import DeadLetterState
 
@@ -34,15 +35,6 @@ def _reason(value: str) -> str:
     if not 10 <= len(said) <= 500:  # noqa: PLR2004 - as every reason of a command
         raise typer.BadParameter(f"expected 10 to 500 characters, got {len(said)}")
     return said
-
-
-def _time(value: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        expected = "expected a time as 2026-01-25, 2026-01-25T06:00 or 2026-01-25T06:00+01:00"
-        raise typer.BadParameter(f"{expected}, got {value!a:.80}") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _span(value: str) -> timedelta:
@@ -84,11 +76,11 @@ def _options(
     since: Annotated[
         datetime | None,
         typer.Option(
-            "--since", parser=_time, metavar="TIME", help="Seen last at or after this time, UTC unless it says."
+            "--since", parser=moment, metavar="TIME", help="Seen last at or after this time, UTC unless it says."
         ),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--until", parser=_time, metavar="TIME", help="Seen last before this time.")
+        datetime | None, typer.Option("--until", parser=moment, metavar="TIME", help="Seen last before this time.")
     ] = None,
     older_than: Annotated[
         timedelta | None,

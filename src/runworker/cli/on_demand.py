@@ -28,12 +28,12 @@ HOMES: Final = {
     "output": "runworker.cli.output",
     "progress": "runworker.cli.progress",
     "provisioning": "runworker.provisioning",
-    "seal": "runworker.upkeep.seal",
     "servers": "runworker.servers",
     "signal_guard": "runworker.cli.signal_guard",
     "simulation": "runworker.simulation",
     "tracing": "runworker.tracing",
     "urls": "runworker.urls",
+    "verification": "runworker.verification",
     "workers": "runworker.workers",
 }
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         simulation,
         tracing,
         urls,
+        verification,
         workers,
     )
     from runworker.cli import (
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
         signal_guard,
     )
     from runworker.simulation import chaos
-    from runworker.upkeep import seal
 else:
     __getattr__ = lazy_names(__name__, HOMES)
 
@@ -91,11 +91,11 @@ __all__ = [
     "output",
     "progress",
     "provisioning",
-    "seal",
     "servers",
     "signal_guard",
     "simulation",
     "tracing",
     "urls",
+    "verification",
     "workers",
 ]

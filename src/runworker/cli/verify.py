@@ -1,33 +1,99 @@
 """`runworker verify`."""
 
-from typing import Annotated
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from runworker.cli import on_demand
+from runworker.cli.moments import moment
 from runworker.cli.reporting import show, tell
+
+if TYPE_CHECKING:
+    from runworker.verification import VerificationReport
+
+NOTHING_LOOKED_AT: Final = 3
+"""Exit code for a database that is empty, or at another release's revision."""
+
+
+def _head(value: str) -> str:
+    if len(value) != 64 or not set(value.lower()) <= set("0123456789abcdef"):  # noqa: PLR2004 - a SHA-256
+        raise typer.BadParameter(f"expected 64 hexadecimal digits, as `runworker verify` prints, got {value!a:.80}")
+    return value.lower()
 
 
 def verify(
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--since", parser=moment, metavar="TIME", help="Take seals made before, and what they cover, as they are."
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", parser=_head, metavar="HEX", help="Is this seal, whose hash was kept, in the chain?"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Recompute the seals of the audit trail and report the first one that does not fit.
+    """Look at the whole database: seals, state and ledger against the audit trail, the plant's rules, the schema.
 
-    The chain cannot tell that its end was cut off: keep the head that is printed in another place and compare.
+    Nothing is changed. Exit code 0: intact; 1: something was found; 3: empty, or not looked at. The chain of seals
+    cannot tell that its end was cut off: keep the head that is printed in another place, and ask for it with --head.
     """
-    with on_demand.database.owner_database(on_demand.opening.find_servers()) as database:
-        found = on_demand.seal.verify(database)
-    broken = found.broken
-    result = {
-        "intact": broken is None,
-        "seals": found.seals,
-        "events_sealed": found.events,
-        "events_unsealed": found.unsealed,
-        "head": found.head,
-        "broken_seal": broken.seal_id if broken else None,
-    }
-    show(result, as_json=as_json)
-    if broken is not None:
-        events = f"events {broken.first_event_id} to {broken.last_event_id}"
-        tell(f"seal {broken.seal_id} over {events} is broken: {broken.reason}")
+    with (
+        on_demand.database.owner_database(on_demand.opening.find_servers()) as database,
+        on_demand.progress.Progress(bars=True) as progress,
+    ):
+        report = on_demand.verification.examine(database, since=since, head=head, tell=progress.show)
+    show(_as_json(report) if as_json else _as_text(report), as_json=as_json)
+    for left_out in report.not_looked_at:
+        tell(f"not looked at: {left_out}")
+    for discrepancy in report.discrepancies:
+        tell(str(discrepancy))
+    if (more := report.found - len(report.discrepancies)) > 0:
+        tell(f"and {more} more of the same kinds")
+    if report.found:
         raise typer.Exit(1)
+    if report.outcome != "intact":
+        tell(f"the database is {report.outcome}: that is no proof of anything")
+        raise typer.Exit(NOTHING_LOOKED_AT)
+
+
+def _facts(report: "VerificationReport") -> dict[str, Any]:
+    return {
+        "outcome": report.outcome,
+        "seals": report.chain.seals,
+        "events_sealed": report.chain.events,
+        "events_unsealed": report.chain.unsealed,
+        "head": report.chain.head,
+        "broken_seal": report.chain.broken.seal_id if report.chain.broken else None,
+        "found": report.found,
+    }
+
+
+def _as_json(report: "VerificationReport") -> dict[str, Any]:
+    return {
+        **_facts(report),
+        "asked_head": report.head._asdict() if report.head else None,
+        "rows": report.rows,
+        "rows_older_than_the_trail": report.older,
+        "discrepancies": [asdict(discrepancy) for discrepancy in report.discrepancies],
+        "not_looked_at": report.not_looked_at,
+    }
+
+
+def _as_text(report: "VerificationReport") -> dict[str, Any]:
+    facts = _facts(report) | {"rows": _counts(report.rows)}
+    if report.older:
+        facts["older_than_the_trail"] = _counts(report.older)
+    if (head := report.head) is not None:
+        facts["asked_head"] = (
+            f"seal {head.seal_id} of {head.sealed_at:%Y-%m-%d %H:%M:%S}; since then {head.seals_since} seals,"
+            f" {head.events_since} events"
+        )
+    return facts
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{many} {table}" for table, many in rows.items()) or "none"

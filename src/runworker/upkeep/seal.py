@@ -10,8 +10,8 @@ else to see that as well.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -42,6 +42,8 @@ PATIENCE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.01
 
 FIRST_PREVIOUS: Final = bytes(32)
+
+_BEFORE_ALL: Final = -(2**63)
 
 _FORMAT: Final = "runworker.audit_seal.1"
 
@@ -81,6 +83,7 @@ _SEALS: Final = (
         AuditSeal.sha256,
         _instant(AuditSeal.sealed_at).label("instant"),
     )
+    .where(AuditSeal.id > bindparam("after_seal"))
     .order_by(AuditSeal.id)
     .execution_options(yield_per=100)
 )
@@ -165,22 +168,49 @@ def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
 def verify(database: Engine) -> Verification:
     """Recompute the chain from its first seal on, in one snapshot, and stop at the first seal that does not fit."""
     with database.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
-        seals = events = last_event_id = 0
-        previous = FIRST_PREVIOUS
-        broken = None
-        with found.execute(_SEALS) as rows:
-            for row in rows:
-                reason = _fault(found, row, previous, last_event_id)
-                if reason:
-                    broken = BrokenSeal(row.id, row.first_event_id, row.last_event_id, reason)
-                    break
-                seals, events = seals + 1, events + row.events
-                previous, last_event_id = row.sha256, row.last_event_id
-        sealed_to = select(func.coalesce(func.max(AuditSeal.last_event_id), 0)).scalar_subquery()
-        unsealed = select(func.count()).where(AuditEvent.id > sealed_to)
-        return Verification(
-            seals, events, found.execute(unsealed).scalar_one(), previous.hex() if seals else None, broken
-        )
+        return recompute(found)
+
+
+def recompute(connection: Connection, since: datetime | None = None) -> Verification:
+    """Recompute the chain in the connection's transaction, and stop at the first seal that does not fit.
+
+    since: seals made before are taken as they are, and neither recomputed nor counted.
+    """
+    start = last_before(connection, since)
+    seals = events = 0
+    previous, last_event_id = start.sha256, start.last_event_id
+    broken = None
+    with connection.execute(_SEALS, {"after_seal": start.id}) as rows:
+        for row in rows:
+            reason = _fault(connection, row, previous, last_event_id)
+            if reason:
+                broken = BrokenSeal(row.id, row.first_event_id, row.last_event_id, reason)
+                break
+            seals, events = seals + 1, events + row.events
+            previous, last_event_id = row.sha256, row.last_event_id
+    sealed_to = select(func.coalesce(func.max(AuditSeal.last_event_id), 0)).scalar_subquery()
+    unsealed = connection.execute(select(func.count()).where(AuditEvent.id > sealed_to)).scalar_one()
+    return Verification(seals, events, unsealed, None if previous == FIRST_PREVIOUS else previous.hex(), broken)
+
+
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """The seal after which a verification begins; all zero at the beginning of the chain."""
+
+    id: int
+    last_event_id: int
+    sha256: bytes
+
+
+def last_before(connection: Connection, moment: datetime | None) -> StartingPoint:
+    """The last seal that was made before a moment."""
+    if moment is not None:
+        seals = select(AuditSeal.id, AuditSeal.last_event_id, AuditSeal.sha256)
+        earlier = seals.where(AuditSeal.sealed_at < moment).order_by(AuditSeal.id.desc()).limit(1)
+        if (row := connection.execute(earlier).one_or_none()) is not None:
+            return StartingPoint(*row)
+    # Ids below 1 are nobody's, and are to be found.
+    return StartingPoint(_BEFORE_ALL, 0, FIRST_PREVIOUS)
 
 
 def _last_settled_id(database: Engine, patience: float) -> int | None:
@@ -212,25 +242,22 @@ def _oldest_transaction(database: Engine) -> int:
         return oldest
 
 
-def _hash(previous: bytes, description: tuple[Any, ...], lines: Sequence[Row[int, str]]) -> bytes:
-    digest = hashlib.sha256(previous)
-    digest.update(json.dumps([_FORMAT, *description]).encode() + b"\n")
-    for row in lines:
-        digest.update(row.line.encode() + b"\n")
-    return digest.digest()
-
-
 def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id: int) -> str | None:
     """The fault of a seal, given the hash and the last event of the seal before it; None where it holds."""
     if row.previous_sha256 != previous:
         return "it does not follow the seal before it; that one, or this one, was changed, removed or added"
     if row.last_event_id <= last_event_id:
         return f"it covers event {row.last_event_id}, which the seal before it covers"
-    given = {"after": last_event_id, "up_to": row.last_event_id, "most": MOST_EVENTS + 1}
-    lines = connection.execute(_LINES, given).all()
-    if len(lines) != row.events:
-        return f"it was made over {row.events} events, and there are {'more' if len(lines) > row.events else 'fewer'}"
     description = (row.first_event_id, row.last_event_id, row.events, row.instant)
-    if _hash(previous, description, lines) != row.sha256:
+    digest = hashlib.sha256(previous)
+    digest.update(json.dumps([_FORMAT, *description]).encode() + b"\n")
+    many = 0
+    given = {"after": last_event_id, "up_to": row.last_event_id, "most": MOST_EVENTS + 1}
+    with connection.execute(_LINES.execution_options(yield_per=100), given) as lines:
+        for many, line in enumerate(lines, start=1):  # noqa: B007 - counted
+            digest.update(line.line.encode() + b"\n")
+    if many != row.events:
+        return f"it was made over {row.events} events, and there are {'more' if many > row.events else 'fewer'}"
+    if digest.digest() != row.sha256:
         return "its hash does not fit; it, or an event under it, was changed"
     return None

@@ -1,0 +1,157 @@
+"""Is the ledger what was asked and what came of it: payloads, verdicts, and the events that each command left."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from runworker.commands import parse
+from runworker.errors import InvalidMessage
+from runworker.verification.discrepancies import AT_A_TIME, Discrepancy, Question
+
+LOOK: Final = "ledger"
+
+_ROW: Final = "SELECT * FROM commands WHERE idempotency_key = '{row}'"
+_EVENTS: Final = "SELECT * FROM audit_events WHERE command_key = '{row}' ORDER BY id"
+_LEFT: Final = "SELECT DISTINCT command_key FROM audit_events WHERE command_key IS NOT NULL"
+
+EFFECTS: Final = (
+    Question(
+        "commands",
+        f"""
+        WITH effect AS MATERIALIZED ({_LEFT})
+        SELECT idempotency_key::text AS row, format('%s is APPLIED and left no event', command) AS problem,
+               'the events of what it did' AS expected
+        FROM commands LEFT JOIN effect ON command_key = idempotency_key
+        WHERE status = 'APPLIED' AND command_key IS NULL
+        """,
+        _ROW,
+    ),
+    Question(
+        "commands",
+        f"""
+        WITH effect AS MATERIALIZED ({_LEFT})
+        SELECT idempotency_key::text AS row, format('%s is %s and left events', command, status) AS problem,
+               'APPLIED, or no events' AS expected
+        FROM commands JOIN effect ON command_key = idempotency_key WHERE status <> 'APPLIED'
+        """,
+        _EVENTS,
+    ),
+    # The ledger forgets commands of ARCHIVED runs, and of no run.
+    Question(
+        "commands",
+        """
+        SELECT DISTINCT ON (event.command_key) event.command_key::text AS row,
+               format('it is gone, and event %s of run %s names it', event.id, run.run_code) AS problem,
+               format('a row of %s until the run is ARCHIVED', coalesce(event.command, 'the command')) AS expected
+        FROM audit_events AS event
+             JOIN production_runs AS run
+             ON run.id = CASE event.entity
+                         WHEN 'lots' THEN (coalesce(event.after, event.before) ->> 'production_run_id')::uuid
+                         ELSE event.entity_id END
+             LEFT JOIN commands AS asked ON asked.idempotency_key = event.command_key
+        WHERE event.entity IN ('production_runs', 'lots') AND event.command_key IS NOT NULL
+          AND asked.idempotency_key IS NULL AND run.status <> 'ARCHIVED'
+        ORDER BY event.command_key, event.id
+        """,
+        _EVENTS,
+    ),
+    # Events of an earlier release name a key and no command.
+    Question(
+        "audit_events",
+        """
+        SELECT event.id::text AS row, format('by %s, command %s', event.actor, event.command) AS problem,
+               format('by %s, command %s, as the ledger has it', asked.issued_by, asked.command) AS expected
+        FROM audit_events AS event JOIN commands AS asked ON asked.idempotency_key = event.command_key
+        WHERE (event.command, event.actor) IS DISTINCT FROM (asked.command, asked.issued_by)
+          AND (event.command IS NOT NULL OR event.entity NOT IN ('lot_genealogy', 'qc_decisions'))
+        """,
+        "SELECT * FROM audit_events WHERE id = {row}",
+    ),
+)
+VERDICTS: Final = (
+    Question(
+        "commands",
+        """
+        SELECT idempotency_key::text AS row,
+               format('the verdict says %s', verdict - ARRAY['message', 'replayed']) AS problem,
+               format('%s of %s, code %s, run %s, fingerprint %s, as its other columns have it', status, command,
+                      coalesce(code, 'none'), coalesce(run_id::text, 'none'),
+                      coalesce(encode(payload_sha256, 'hex'), 'none')) AS expected
+        FROM commands
+        WHERE verdict IS NOT NULL AND (
+            verdict ->> 'status' <> status
+            OR verdict ->> 'idempotency_key' <> idempotency_key::text
+            OR verdict ->> 'code' IS DISTINCT FROM code
+            OR verdict ->> 'command' <> command
+            OR verdict ->> 'payload_sha256' <> encode(payload_sha256, 'hex')
+        )
+        """,
+        _ROW,
+    ),
+    Question(
+        "commands",
+        """
+        SELECT idempotency_key::text AS row,
+               format('the verdict says run %s, step %s', verdict ->> 'run_status', verdict ->> 'current_step_index')
+               AS problem,
+               format('%s, step %s, as event %s has it', event.after ->> 'status', event.after ->> 'current_step_index',
+                      event.id) AS expected
+        FROM commands JOIN audit_events AS event ON event.command_key = idempotency_key
+        WHERE status = 'APPLIED' AND event.entity = 'production_runs' AND verdict ->> 'run_id' = event.entity_id::text
+          AND (verdict ->> 'run_status', verdict ->> 'current_step_index', verdict ->> 'run_code')
+              IS DISTINCT FROM
+              (event.after ->> 'status', event.after ->> 'current_step_index', event.after ->> 'run_code')
+        """,
+        _ROW,
+    ),
+    Question(
+        "commands",
+        """
+        SELECT idempotency_key::text AS row,
+               format('the verdict says lot %s is %s', verdict ->> 'lot_code', verdict ->> 'lot_status') AS problem,
+               format('%s is %s, as event %s has it', event.after ->> 'lot_code', event.after ->> 'status', event.id)
+               AS expected
+        FROM commands JOIN audit_events AS event ON event.command_key = idempotency_key
+        WHERE commands.status = 'APPLIED' AND event.entity = 'lots' AND verdict ? 'lot_status'
+          AND verdict ->> 'lot_id' = event.entity_id::text
+          AND (verdict ->> 'lot_status', verdict ->> 'lot_code')
+              IS DISTINCT FROM (event.after ->> 'status', event.after ->> 'lot_code')
+        """,
+        _ROW,
+    ),
+)
+QUESTIONS: Final = (*EFFECTS, *VERDICTS)
+
+_PAYLOADS: Final = text("""
+    SELECT idempotency_key, command, status, payload::text AS payload, payload_sha256, issued_by, run_id
+    FROM commands
+    WHERE status = 'APPLIED' OR payload_sha256 IS NOT NULL
+""").execution_options(yield_per=AT_A_TIME)
+
+
+def changed_payloads(connection: Connection) -> Iterator[Discrepancy]:
+    """Commands whose payload is not the one that their fingerprint was taken of."""
+    with connection.execute(_PAYLOADS) as rows:
+        for row in rows:
+            if (problem := _fault(row)) is not None:
+                where = _ROW.replace("{row}", str(row.idempotency_key))
+                expected = "what was asked, as payload_sha256 has it"
+                yield Discrepancy(LOOK, "commands", str(row.idempotency_key), problem, expected, where)
+
+
+def _fault(row: Any) -> str | None:
+    if row.payload_sha256 is None:
+        return "it is APPLIED, and no fingerprint says what was asked"
+    try:
+        command = parse(row.command, {**json.loads(row.payload), "idempotency_key": row.idempotency_key})
+    except (InvalidMessage, ValueError, TypeError, RecursionError) as error:
+        return f"its payload cannot be read: {error}"
+    if command.fingerprint != row.payload_sha256:
+        return "the fingerprint of its payload is another one"
+    if command.issued_by != row.issued_by:
+        return f"issued_by is {row.issued_by}, and the payload says {command.issued_by}"
+    if command.target_run is not None and row.run_id not in (command.target_run, None):
+        return f"run_id is {row.run_id}, and the payload says {command.target_run}"
+    return None
