@@ -22,6 +22,7 @@ from runworker.engine import Engine
 from runworker.errors import Unavailable
 from runworker.states import FlowVersionStatus, UserRole
 from runworker.verdicts import Verdict
+from runworker.verification import examine
 
 REASON = "because the test says so"
 STEPS = (0, 1, 3, 10)
@@ -248,6 +249,10 @@ class Plant:
     def count(self, table: str, condition: str = "true") -> int:
         """How many rows of a table fulfil a condition."""
         return int(self.sql(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])  # noqa: S608 - tests' own words
+
+    def discrepancies(self) -> list[str]:
+        """What `runworker verify` finds in the database."""
+        return [str(found) for found in examine(self._database).discrepancies]
 
     def picture(self, run_id: UUID | None = None) -> list[Row[Any]]:
         """All of a run (or of all runs) and its steps, but for when things happened and which number a run got."""

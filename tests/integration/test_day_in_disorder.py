@@ -48,6 +48,7 @@ def test_a_day_ends_as_it_has_to_and_what_is_tampered_with_is_told(plant: Plant,
             engine.apply(batch)
     assert "batch.split" not in {log["event"] for log in logs}
     wanted = Expectation(day, plan.copies)
+    assert plant.discrepancies() == []
 
     with engine.database.connect() as connection:
         state = read_state(connection, day, queue=QUEUE)

@@ -2,19 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, pool, text
-from tests.integration.tampering import KINDS
+from tests.integration.tampering import KINDS, RULES
 from tests.plant import REASON, Plant
 from tests.servers import Servers, fresh_database
 from tests.whole_run import whole_run
 
+from runworker.migrations import upgrade
 from runworker.states import UserRole
+from runworker.upkeep.archive import archive_finished_runs
+from runworker.upkeep.prune import prune_commands
 from runworker.upkeep.seal import seal
 from runworker.verification import VerificationReport, examine, look_at
+
+LEGACY = Path(__file__).parents[1] / "migrations" / "legacy.sql"
 
 
 class Used(NamedTuple):
@@ -86,6 +93,40 @@ def test_a_clean_plant_gives_nothing(used: Used) -> None:
     assert report.rows["lots"] == 27
 
 
+def test_an_older_systems_rows_are_counted_and_break_no_rule(empty_database_url: str) -> None:
+    upgrade(empty_database_url, "20260124_add_flow_definitions")
+    database = create_engine(empty_database_url, poolclass=pool.NullPool)
+    with database.begin() as connection:
+        connection.exec_driver_sql(LEGACY.read_text())
+    upgrade(empty_database_url)
+    report = examine(database)
+    assert (found(report), report.outcome) == ([], "intact")
+    assert report.older["lots"] == report.rows["lots"] > 0
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET full_name = 'Dóra Tóth'")
+    assert found(examine(database)) == []
+
+
+def test_what_the_ledger_forgets_is_no_discrepancy(plant: Plant) -> None:
+    engine = plant.engine()
+    run = UUID(int=1)
+    engine.apply(plant.life(run))
+    assert archive_finished_runs(engine.database, timedelta(0)) == 1
+    plant.sql("ALTER TABLE commands DISABLE TRIGGER USER")
+    plant.sql("UPDATE commands SET decided_at = decided_at - interval '100 days'")
+    plant.sql("ALTER TABLE commands ENABLE TRIGGER USER")
+    assert prune_commands(engine.database, timedelta(days=30)) > 0
+    assert plant.discrepancies() == []
+
+
+def test_another_sessions_time_zone_is_no_discrepancy(plant: Plant) -> None:
+    with plant.transaction() as connection:
+        connection.exec_driver_sql("SET LOCAL TIME ZONE 'Europe/Budapest'")
+        connection.exec_driver_sql("INSERT INTO users (email, role) VALUES ('a@b', 'ADMIN')")
+    plant.sql("UPDATE users SET role = 'VIEWER'")
+    assert plant.discrepancies() == []
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_tampering_is_found(connection: Connection, name: str) -> None:
     kind = KINDS[name]
@@ -95,4 +136,6 @@ def test_tampering_is_found(connection: Connection, name: str) -> None:
     assert report.outcome == "tampered"
     told = [line for line in found(report) if line.startswith(f"{kind.table}: ")]
     assert any(kind.said in line for line in told), json.dumps(found(report), indent=1)
+    if name in RULES:
+        assert not {each.look for each in report.discrepancies} & {"trail", "state"}, "state and trail agree"
     assert all(discrepancy.row and discrepancy.expected and discrepancy.where for discrepancy in report.discrepancies)

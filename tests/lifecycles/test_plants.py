@@ -212,3 +212,4 @@ def _graph(plan: Sequence[int], gates: frozenset[int]) -> dict[str, Any]:
 @pytest.mark.timeout(7200)  # a thousand examples, or the time to shrink a failing one
 def test_lives_of_plants(plant: Any) -> None:
     try_out(PlantLives, Place(plant), examples=50, steps=12)
+    assert plant.discrepancies() == []

@@ -79,3 +79,4 @@ class RunLives(Lifecycles):
 def test_lives_of_runs(plant: Plant) -> None:
     versions = {"long": plant.version(STEPS), "short": plant.version(SHORT), "draft": plant.version(status="DRAFT")}
     try_out(RunLives, Place(plant), examples=60, steps=25, versions=versions | {"unknown": uuid4()})
+    assert plant.discrepancies() == []
