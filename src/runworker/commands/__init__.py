@@ -4,7 +4,7 @@ A command is a Celery task name and keyword arguments in JSON. `parse` turns the
 which field is wrong. Roles that may issue a command stand beside it.
 """
 
-from runworker.commands.base import BULK_LIMIT, Command
+from runworker.commands.base import BULK_LIMIT, Command, fingerprint_of
 from runworker.commands.flows import ApproveFlowVersion, DeprecateFlowVersion, RejectFlowVersion, SubmitFlowVersion
 from runworker.commands.lots import (
     ConsumeLot,
@@ -50,5 +50,6 @@ __all__ = [
     "RollbackStep",
     "StartRun",
     "SubmitFlowVersion",
+    "fingerprint_of",
     "parse",
 ]

@@ -150,5 +150,10 @@ class Command(BaseModel):
     @cached_property
     def fingerprint(self) -> bytes:
         """SHA-256 of name and fields, but for `_NOT_ASKED`. A key that comes with another is the sender's mistake."""
-        asked = {name: value for name, value in self.payload.items() if name not in _NOT_ASKED}
-        return hashlib.sha256(_SORTED.encode([self.name, asked]).encode()).digest()
+        return fingerprint_of(self.name, self.payload)
+
+
+def fingerprint_of(name: str, payload: Mapping[str, Any]) -> bytes:
+    """The fingerprint of a command whose payload is spelled as the ledger keeps what a worker has read."""
+    asked = {field: value for field, value in payload.items() if field not in _NOT_ASKED}
+    return hashlib.sha256(_SORTED.encode([name, asked]).encode()).digest()

@@ -253,7 +253,7 @@ def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id
     digest.update(json.dumps([_FORMAT, *description]).encode() + b"\n")
     many = 0
     given = {"after": last_event_id, "up_to": row.last_event_id, "most": MOST_EVENTS + 1}
-    with connection.execute(_LINES.execution_options(yield_per=100), given) as lines:
+    with connection.execute(_LINES.execution_options(yield_per=500), given) as lines:
         for many, line in enumerate(lines, start=1):  # noqa: B007 - counted
             digest.update(line.line.encode() + b"\n")
     if many != row.events:

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from runworker.commands import parse
+from runworker.commands import fingerprint_of, parse
 from runworker.errors import InvalidMessage
 from runworker.verification.discrepancies import AT_A_TIME, Discrepancy, Question
 
@@ -142,16 +143,22 @@ def changed_payloads(connection: Connection) -> Iterator[Discrepancy]:
 
 
 def _fault(row: Any) -> str | None:
+    """What is wrong with a command's payload.
+
+    An upstream may have spelled a field otherwise than a worker does: then the payload is read as a worker reads it.
+    """
     if row.payload_sha256 is None:
         return "it is APPLIED, and no fingerprint says what was asked"
     try:
-        command = parse(row.command, {**json.loads(row.payload), "idempotency_key": row.idempotency_key})
-    except (InvalidMessage, ValueError, TypeError, RecursionError) as error:
+        fields = json.loads(row.payload)
+        if fingerprint_of(row.command, fields) != row.payload_sha256:
+            command = parse(row.command, {**fields, "idempotency_key": row.idempotency_key})
+            if command.fingerprint != row.payload_sha256:
+                return "the fingerprint of its payload is another one"
+    except (InvalidMessage, AttributeError, ValueError, TypeError, RecursionError) as error:
         return f"its payload cannot be read: {error}"
-    if command.fingerprint != row.payload_sha256:
-        return "the fingerprint of its payload is another one"
-    if command.issued_by != row.issued_by:
-        return f"issued_by is {row.issued_by}, and the payload says {command.issued_by}"
-    if command.target_run is not None and row.run_id not in (command.target_run, None):
-        return f"run_id is {row.run_id}, and the payload says {command.target_run}"
+    for name, kept in (("issued_by", row.issued_by), ("run_id", row.run_id)):
+        asked = fields.get(name)
+        if asked is not None and kept is not None and UUID(asked) != kept:
+            return f"{name} is {kept}, and the payload says {asked}"
     return None
