@@ -76,6 +76,40 @@ def test_a_head_that_is_lost_is_a_discrepancy(command_line: CommandLine, plant: 
     assert command_line.run("verify", "--head", "abc").exit_code == 2
 
 
+def test_an_anchor_is_asked_for_by_its_file(command_line: CommandLine, plant: Plant) -> None:
+    file = command_line.folder / "anchors.jsonl"
+    assert "there is no seal yet" in command_line.refused("seals", "anchor")
+    plant.user()
+    sealed(plant)
+    command_line.ok("seals", "anchor", str(file))
+    plant.another_user("VIEWER")
+    sealed(plant)
+    command_line.ok("seals", "anchor", str(file))
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert json.loads(command_line.ok("seals", "anchor")) == second
+    assert command_line.json("verify")["head"] == second["head"] != first["head"]
+    assert command_line.json("verify", "--anchor", str(file))["asked_head"]["seal_id"] == second["seal_id"]
+    with plant.transaction() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("DELETE FROM audit_seals WHERE id > (SELECT min(id) FROM audit_seals)"))
+        connection.execute(text("DELETE FROM audit_events WHERE id > (SELECT max(last_event_id) FROM audit_seals)"))
+        connection.execute(text("DELETE FROM users WHERE role = 'VIEWER'"))
+        connection.execute(text("SELECT setval('audit_seals_id_seq', (SELECT max(id) FROM audit_seals))"))
+    assert command_line.json("verify")["outcome"] == "intact", "cut off with all that it covered"
+    result = command_line.run("verify", "--anchor", str(file))
+    assert result.exit_code == 1
+    assert f"audit_seals {second['head']}: no seal has this hash" in result.stderr
+
+
+def test_what_is_no_anchor_is_refused(command_line: CommandLine) -> None:
+    file = command_line.folder / "anchors.jsonl"
+    assert command_line.run("verify", "--anchor", str(file)).exit_code == 2
+    for said in ("", "{}", "[1]", '{"head": "ab", "seal_id": 1, "last_event_id": 1, "sealed_at": ""}'):
+        file.write_text(said)
+        assert "This is no anchor" in command_line.refused("verify", "--anchor", str(file))
+    assert command_line.run("verify", "--anchor", str(file), "--head", LOST).exit_code == 2
+
+
 def test_since_takes_older_seals_as_they_are(command_line: CommandLine, plant: Plant) -> None:
     older = plant.user()
     sealed(plant)

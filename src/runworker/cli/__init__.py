@@ -28,6 +28,7 @@ from runworker.cli import (
     lots,
     migrate,
     runs,
+    seals,
     up,
     user,
     verify,
@@ -54,6 +55,7 @@ app.add_typer(user.app, name="user")
 app.add_typer(flow.app, name="flow")
 app.add_typer(runs.app, name="runs")
 app.add_typer(lots.app, name="lots")
+app.add_typer(seals.app, name="seals")
 app.add_typer(dead_letters.app, name="dead-letters")
 
 

@@ -95,8 +95,18 @@ def print_wide(content: RenderableType) -> None:
 
 def write_file(file: Path, content: str) -> None:
     """Write a whole file as UTF-8, line ends as they are. Raises FileNotWritten."""
+    _write(file, content, "w")
+
+
+def add_line(file: Path, line: str) -> None:
+    """Add a line to a file, which may not be there yet. Raises FileNotWritten."""
+    _write(file, f"{line}\n", "a")
+
+
+def _write(file: Path, content: str, mode: str) -> None:
     try:
-        file.write_text(content, encoding="utf-8", newline="")
+        with file.open(mode, encoding="utf-8", newline="") as opened:
+            opened.write(content)
     except OSError as error:
         raise FileNotWritten(
             f"Cannot write {file}: {error.strerror}. Give a file in a folder you may write to."

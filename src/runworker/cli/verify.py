@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -34,6 +35,10 @@ def verify(
         str | None,
         typer.Option("--head", parser=_head, metavar="HEX", help="Is this seal, whose hash was kept, in the chain?"),
     ] = None,
+    anchor: Annotated[
+        Path | None,
+        typer.Option("--anchor", metavar="FILE", help="As --head, by what `runworker seals anchor` has written."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at the whole database: seals, state and ledger against the audit trail, the plant's rules, the schema.
@@ -41,6 +46,10 @@ def verify(
     Nothing is changed. Exit code 0: intact; 1: something was found; 3: empty, or not looked at. The chain of seals
     cannot tell that its end was cut off: keep the head that is printed in another place, and ask for it with --head.
     """
+    if anchor is not None:
+        if head is not None:
+            raise typer.BadParameter("leave one of --head and --anchor out")
+        head = on_demand.verification.Anchor.from_text(_read(anchor)).head
     with (
         on_demand.database.owner_database(on_demand.opening.find_servers()) as database,
         on_demand.progress.Progress(bars=True) as progress,
@@ -58,6 +67,13 @@ def verify(
     if report.outcome != "intact":
         tell(f"the database is {report.outcome}: that is no proof of anything")
         raise typer.Exit(NOTHING_LOOKED_AT)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _facts(report: "VerificationReport") -> dict[str, Any]:

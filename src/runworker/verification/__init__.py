@@ -11,7 +11,8 @@ everything, consistently and back to the beginning, leaves nothing to be found h
 elsewhere is for.
 """
 
+from runworker.verification.anchors import Anchor, anchor_of
 from runworker.verification.discrepancies import Discrepancy
 from runworker.verification.verify import HeadFound, VerificationReport, examine, look_at
 
-__all__ = ["Discrepancy", "HeadFound", "VerificationReport", "examine", "look_at"]
+__all__ = ["Anchor", "Discrepancy", "HeadFound", "VerificationReport", "anchor_of", "examine", "look_at"]
