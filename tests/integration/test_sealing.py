@@ -9,15 +9,24 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
+from structlog.testing import capture_logs
 
 from runworker.upkeep import seal as sealing
 from runworker.upkeep.seal import Verification, seal, verify
+from runworker.upkeep.settled import last_settled_id
 
 EVENT = text("""
     INSERT INTO audit_events (entity, entity_id, operation, after, db_user, xact_id)
     VALUES ('lots', :entity_id, 'INSERT', '{"weight_kg": 12.50, "code": "Ő-1"}', current_user,
             pg_current_xact_id()::text::bigint)
 """)
+
+LINES = """
+    SELECT jsonb_build_array(
+        id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), entity, entity_id, operation,
+        before::text, after::text, command_key, command, actor, db_user, xact_id)::text
+    FROM audit_events ORDER BY id
+"""
 
 
 @pytest.fixture
@@ -81,18 +90,12 @@ def test_a_seal_is_bounded(database: Engine, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_hash_can_be_recomputed_without_runworker(database: Engine) -> None:
     """As the module documents it: with the text that PostgreSQL prints, and sha256 from anywhere."""
     sealed(database, 2)
-    lines = text("""
-        SELECT jsonb_build_array(
-            id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), entity, entity_id, operation,
-            before::text, after::text, command_key, command, actor, db_user, xact_id)::text
-        FROM audit_events ORDER BY id
-    """)
     row = text("""
         SELECT *, to_char(sealed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS instant FROM audit_seals
     """)
     with database.connect() as connection:
         found = connection.execute(row).one()
-        events = connection.execute(lines).scalars().all()
+        events = connection.execute(text(LINES)).scalars().all()
     described = json.dumps(["runworker.audit_seal.1", found.first_event_id, found.last_event_id, 2, found.instant])
     expected = hashlib.sha256(bytes(32) + "".join(f"{line}\n" for line in [described, *events]).encode())
     assert found.sha256 == expected.digest()
@@ -126,12 +129,53 @@ def test_sealing_goes_on_as_soon_as_the_transaction_ends(database: Engine) -> No
 def test_a_transaction_that_only_began_later_is_not_waited_for(database: Engine) -> None:
     with database.begin() as connection:
         add_events(connection, 2)
-    drawn = sealing._last_settled_id(database, 1.0)
+    drawn = last_settled_id(database, 1.0)
     with database.connect() as later:
         add_events(later)
-        assert sealing._last_settled_id(database, 0.2) is None, "its event has an id, and is not there to be seen"
+        assert last_settled_id(database, 0.2) is None, "its event has an id, and is not there to be seen"
         later.rollback()
-    assert sealing._last_settled_id(database, 1.0) == drawn
+    assert last_settled_id(database, 1.0) == drawn
+
+
+def test_nobody_is_waited_for_who_has_written_no_event(database: Engine, empty_database_url: str) -> None:
+    """Not who only draws a transaction id, nor who works in another database."""
+    with database.begin() as connection:
+        add_events(connection)
+    elsewhere = create_engine(empty_database_url)
+    with elsewhere.connect() as other, database.connect() as here:
+        for connection in (other, here):
+            connection.execute(text("SELECT pg_current_xact_id()"))
+        other.execute(text("CREATE TABLE audit_events ()"))
+        other.execute(text("INSERT INTO audit_events DEFAULT VALUES"))
+        here.execute(text("SELECT FROM audit_events"))
+        assert seal(database, patience=0) == 1
+    elsewhere.dispose()
+
+
+def test_whom_sealing_waits_for_is_told(database: Engine) -> None:
+    with database.connect() as slow, capture_logs() as logs:
+        slow.execute(text("SET application_name = 'slow'"))
+        add_events(slow)
+        pid = slow.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with database.begin() as quick:
+            add_events(quick)
+        assert seal(database, patience=0.1) == 0
+    [said] = [log for log in logs if log["event"] == "seal.postponed"]
+    [waits_for] = said["waits_for"]
+    assert (waits_for["pid"], waits_for["application"], "since" in waits_for) == (pid, "slow", True)
+
+
+def test_a_seal_is_bounded_by_bytes(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with database.begin() as connection:
+        add_events(connection, 6)
+        size = len(connection.execute(text(LINES)).scalars().first().encode())
+    monkeypatch.setattr(sealing, "MOST_BYTES", 2 * size - 10)
+    assert [seal(database) for _ in range(4)] == [2, 2, 2, 0]
+    monkeypatch.setattr(sealing, "MOST_BYTES", 1)
+    with database.begin() as connection:
+        add_events(connection, 2)
+    assert [seal(database) for _ in range(3)] == [1, 1, 0], "one larger than that is sealed alone"
+    assert verify(database).broken is None
 
 
 def test_sealers_at_once_do_not_fork_the_chain(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

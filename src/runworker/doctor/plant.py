@@ -106,7 +106,7 @@ def seals(access: Access) -> Iterator[Finding]:
         yield warning(
             "audit-seals",
             f"{row.unsealed} audit events have no seal, the first for {span(row.oldest)}.",
-            "A change of them would not be seen. Sealing waits for the oldest open transaction of the whole server.",
+            "A change of them would not be seen. Sealing waits for every transaction that has written, and is open.",
             "See postgresql-sessions, and whether a worker runs.",
         )
     else:

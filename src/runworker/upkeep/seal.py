@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Engine,
     Integer,
@@ -31,15 +32,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.dml import ReturningInsert
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from runworker.models import AuditEvent, AuditSeal
+from runworker.upkeep.settled import last_settled_id
 
 MOST_EVENTS: Final = 10_000
 """Events of one seal at most."""
 
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Text of one seal's events at most, but for a single one that is larger: PostgreSQL builds no text above 1 GB."""
+
 PATIENCE_SECONDS: Final = 5.0
-POLL_SECONDS: Final = 0.01
 
 FIRST_PREVIOUS: Final = bytes(32)
 
@@ -100,7 +103,11 @@ def _sealing() -> ReturningInsert[int]:
 
     PostgreSQL takes the hash: a worker that did it in Python would keep its commands waiting meanwhile.
     """
-    events = _LINES.subquery()
+    found = _LINES.subquery()
+    size = func.octet_length(found.c.line)
+    up_to_here = func.sum(size).over(order_by=found.c.id)
+    sized = select(found, (up_to_here - size).label("before_it")).subquery()
+    events = select(sized).where(sized.c.before_it < bindparam("most_bytes", type_=BigInteger())).subquery()
     first, last, many = func.min(events.c.id), func.max(events.c.id), func.count()
     description = cast(func.jsonb_build_array(_FORMAT, first, last, many, _NOW), Text)
     lines = func.string_agg(events.c.line + "\n", aggregate_order_by(literal(""), events.c.id))
@@ -149,18 +156,25 @@ class Verification:
 
 
 def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
-    """Close events that no seal covers yet, 10,000 at most, into one seal. Returns how many; 0 where there are none.
+    """Close events that no seal covers yet, 10,000 and 64 MiB at most, into one seal. Returns how many, or 0.
 
     Waits up to `patience` seconds for the transactions that may still add events among them, and seals nothing when
-    one takes longer: the next call will. Two callers at once take turns. Raises SQLAlchemy's errors.
+    one takes longer: the next call will, and the log says whom it waits for. Two callers at once take turns. Raises
+    SQLAlchemy's errors.
     """
-    horizon = _last_settled_id(database, patience)
+    horizon = last_settled_id(database, patience)
     if horizon is None:
         return 0
     with database.begin() as connection:
         connection.execute(_LOCK)
         last_event_id, previous = connection.execute(_LAST_SEAL).one_or_none() or (0, FIRST_PREVIOUS)
-        given = {"after": last_event_id, "up_to": horizon, "most": MOST_EVENTS, "previous": previous}
+        given = {
+            "after": last_event_id,
+            "up_to": horizon,
+            "most": MOST_EVENTS,
+            "most_bytes": MOST_BYTES,
+            "previous": previous,
+        }
         sealed: int | None = connection.execute(_SEALING, given).scalar_one_or_none()
         return sealed or 0
 
@@ -211,35 +225,6 @@ def last_before(connection: Connection, moment: datetime | None) -> StartingPoin
             return StartingPoint(*row)
     # Ids below 1 are nobody's, and are to be found.
     return StartingPoint(_BEFORE_ALL, 0, FIRST_PREVIOUS)
-
-
-def _last_settled_id(database: Engine, patience: float) -> int | None:
-    """An event id up to which no transaction can add an event any more; None where there is none yet.
-
-    Ids are given out before their transactions commit: an event may appear below one that is long there. So the
-    highest id is read first, then a transaction id is drawn, and every older transaction waited for: each that took an
-    id below the highest is among them.
-    """
-    with database.begin() as connection:
-        horizon: int | None = connection.execute(select(func.max(AuditEvent.id))).scalar_one()
-        if horizon is None or horizon == connection.execute(select(func.max(AuditSeal.last_event_id))).scalar_one():
-            return None
-        drawn = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
-    attempts = Retrying(
-        stop=stop_after_delay(patience),
-        wait=wait_fixed(POLL_SECONDS),
-        retry=retry_if_result(lambda oldest: oldest < drawn),
-        retry_error_callback=lambda _state: None,
-    )
-    return horizon if attempts(_oldest_transaction, database) is not None else None
-
-
-def _oldest_transaction(database: Engine) -> int:
-    with database.begin() as connection:
-        oldest: int = connection.execute(
-            text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        ).scalar_one()
-        return oldest
 
 
 def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id: int) -> str | None:
