@@ -264,6 +264,12 @@ LEDGER = {
         "commands",
         "the verdict says",
     ),
+    "a verdict's fingerprint": (
+        'UPDATE commands SET verdict = verdict || \'{"payload_sha256": "00"}\''
+        f" WHERE idempotency_key = {A_COMMAND.format('APPLIED', 'start_run')}",
+        "commands",
+        "the verdict is about another fingerprint",
+    ),
     "a verdict's step": (
         "UPDATE commands SET verdict = verdict || '{\"current_step_index\": 9}'"
         f" WHERE idempotency_key = {A_COMMAND.format('APPLIED', 'advance_step')}",

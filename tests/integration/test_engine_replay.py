@@ -170,3 +170,4 @@ def test_a_repeat_of_a_command_that_was_read_back_from_the_ledger(plant: Plant, 
     assert plant.ledger(registration.idempotency_key).waiting_for == {"run_id": str(run), "current_step_index": 1}
     (again,) = engine.apply([registration])
     assert (again.code, again.replayed) == (None, True)
+    assert plant.discrepancies() == []

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, pool, text
-from tests.integration.tampering import KINDS, RULES
+from tests.integration.tampering import KINDS, REPLICA, RULES
 from tests.plant import REASON, Plant
 from tests.servers import Servers, fresh_database
 from tests.whole_run import whole_run
 
+from runworker.codes import Code
 from runworker.migrations import upgrade
 from runworker.states import UserRole
 from runworker.upkeep.archive import archive_finished_runs
@@ -110,13 +111,22 @@ def test_an_older_systems_rows_are_counted_and_break_no_rule(empty_database_url:
 def test_what_the_ledger_forgets_is_no_discrepancy(plant: Plant) -> None:
     engine = plant.engine()
     run = UUID(int=1)
-    engine.apply(plant.life(run))
+    start, *rest = plant.life(run)
+    engine.apply([start, *rest])
     assert archive_finished_runs(engine.database, timedelta(0)) == 1
     plant.sql("ALTER TABLE commands DISABLE TRIGGER USER")
     plant.sql("UPDATE commands SET decided_at = decided_at - interval '100 days'")
     plant.sql("ALTER TABLE commands ENABLE TRIGGER USER")
     assert prune_commands(engine.database, timedelta(days=30)) > 0
+    [again] = engine.apply([start])
+    assert again.code == Code.RUN_ALREADY_EXISTS
     assert plant.discrepancies() == []
+
+
+def test_a_verdict_that_is_none_is_told(connection: Connection) -> None:
+    connection.exec_driver_sql(REPLICA)
+    connection.exec_driver_sql("UPDATE commands SET verdict = '7' WHERE status = 'REJECTED'")
+    assert any("the verdict says 7" in line for line in found(look_at(connection)))
 
 
 def test_another_sessions_time_zone_is_no_discrepancy(plant: Plant) -> None:

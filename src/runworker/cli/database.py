@@ -19,7 +19,8 @@ from runworker.urls import masked
 UNDEFINED_TABLE_OR_COLUMN: Final = ("42P01", "42703")
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 
-_PATIENT: Final = {"statement_timeout_seconds": 300, "lock_timeout_seconds": 10}
+_LOCK_SECONDS: Final = 10
+_STATEMENT_SECONDS: Final = 300
 """What a person waits for may take longer than what a queue waits for: a recall reads much. No wire is silent for as
 long without its being noticed."""
 
@@ -39,9 +40,13 @@ def owner_session() -> Iterator[Session]:
 
 
 @contextmanager
-def owner_database(settings: Settings) -> Iterator[Engine]:
-    """The database as its owner. What it refuses inside of the block becomes an error that says what to do."""
-    engine = connect(as_owner(settings).model_copy(update=_PATIENT))
+def owner_database(settings: Settings, *, statement_seconds: int = _STATEMENT_SECONDS) -> Iterator[Engine]:
+    """The database as its owner. What it refuses inside of the block becomes an error that says what to do.
+
+    statement_seconds: how long one statement may take.
+    """
+    patient = {"statement_timeout_seconds": statement_seconds, "lock_timeout_seconds": _LOCK_SECONDS}
+    engine = connect(as_owner(settings).model_copy(update=patient))
     where = masked(owner_url(settings))
     try:
         yield engine

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NOTHING_LOOKED_AT: Final = 3
 """Exit code for a database that is empty, or at another release's revision."""
 
+STATEMENT_SECONDS: Final = 6 * 3600
+"""A look at ten years of a plant takes as long as it takes."""
+
 
 def _head(value: str) -> str:
     if len(value) != 64 or not set(value.lower()) <= set("0123456789abcdef"):  # noqa: PLR2004 - a SHA-256
@@ -51,7 +54,9 @@ def verify(
             raise typer.BadParameter("leave one of --head and --anchor out")
         head = on_demand.verification.Anchor.from_text(_read(anchor)).head
     with (
-        on_demand.database.owner_database(on_demand.opening.find_servers()) as database,
+        on_demand.database.owner_database(
+            on_demand.opening.find_servers(), statement_seconds=STATEMENT_SECONDS
+        ) as database,
         on_demand.progress.Progress(bars=True) as progress,
     ):
         report = on_demand.verification.examine(database, since=since, head=head, tell=progress.show)

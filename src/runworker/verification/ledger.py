@@ -13,6 +13,9 @@ from runworker.verification.discrepancies import AT_A_TIME, Discrepancy, Questio
 
 LOOK: Final = "ledger"
 
+_DIGITS: Final = 15
+"""Of a whole number; one with more may have been sent as a float."""
+
 _ROW: Final = "SELECT * FROM commands WHERE idempotency_key = '{row}'"
 _EVENTS: Final = "SELECT * FROM audit_events WHERE command_key = '{row}' ORDER BY id"
 _LEFT: Final = "SELECT DISTINCT command_key FROM audit_events WHERE command_key IS NOT NULL"
@@ -29,13 +32,17 @@ EFFECTS: Final = (
         """,
         _ROW,
     ),
+    # Events are older than the row where the ledger had forgotten the command, and it came again.
     Question(
         "commands",
-        f"""
-        WITH effect AS MATERIALIZED ({_LEFT})
+        """
+        WITH effect AS MATERIALIZED (
+            SELECT command_key, max(at) AS at FROM audit_events WHERE command_key IS NOT NULL GROUP BY 1
+        )
         SELECT idempotency_key::text AS row, format('%s is %s and left events', command, status) AS problem,
                'APPLIED, or no events' AS expected
-        FROM commands JOIN effect ON command_key = idempotency_key WHERE status <> 'APPLIED'
+        FROM commands JOIN effect ON command_key = idempotency_key
+        WHERE status <> 'APPLIED' AND effect.at >= received_at
         """,
         _EVENTS,
     ),
@@ -76,17 +83,15 @@ VERDICTS: Final = (
         "commands",
         """
         SELECT idempotency_key::text AS row,
-               format('the verdict says %s', verdict - ARRAY['message', 'replayed']) AS problem,
-               format('%s of %s, code %s, run %s, fingerprint %s, as its other columns have it', status, command,
-                      coalesce(code, 'none'), coalesce(run_id::text, 'none'),
-                      coalesce(encode(payload_sha256, 'hex'), 'none')) AS expected
+               format('the verdict says %s', left(verdict::text, 300)) AS problem,
+               format('%s of %s, code %s, as its other columns have it', status, command, coalesce(code, 'none'))
+               AS expected
         FROM commands
         WHERE verdict IS NOT NULL AND (
             verdict ->> 'status' <> status
             OR verdict ->> 'idempotency_key' <> idempotency_key::text
             OR verdict ->> 'code' IS DISTINCT FROM code
             OR verdict ->> 'command' <> command
-            OR verdict ->> 'payload_sha256' <> encode(payload_sha256, 'hex')
         )
         """,
         _ROW,
@@ -126,7 +131,8 @@ VERDICTS: Final = (
 QUESTIONS: Final = (*EFFECTS, *VERDICTS)
 
 _PAYLOADS: Final = text("""
-    SELECT idempotency_key, command, status, payload::text AS payload, payload_sha256, issued_by, run_id
+    SELECT idempotency_key, command, status, payload::text AS payload, payload_sha256, issued_by, run_id,
+           verdict ->> 'payload_sha256' AS told
     FROM commands
     WHERE status = 'APPLIED' OR payload_sha256 IS NOT NULL
 """).execution_options(yield_per=AT_A_TIME)
@@ -143,22 +149,32 @@ def changed_payloads(connection: Connection) -> Iterator[Discrepancy]:
 
 
 def _fault(row: Any) -> str | None:
-    """What is wrong with a command's payload.
-
-    An upstream may have spelled a field otherwise than a worker does: then the payload is read as a worker reads it.
-    """
+    """What is wrong with a command's payload, its fingerprint, or what was taken from it."""
     if row.payload_sha256 is None:
         return "it is APPLIED, and no fingerprint says what was asked"
     try:
         fields = json.loads(row.payload)
-        if fingerprint_of(row.command, fields) != row.payload_sha256:
-            command = parse(row.command, {**fields, "idempotency_key": row.idempotency_key})
-            if command.fingerprint != row.payload_sha256:
-                return "the fingerprint of its payload is another one"
+        prints = {fingerprint_of(row.command, fields)}
+        if row.payload_sha256 not in prints or row.told not in (None, row.payload_sha256.hex()):
+            prints |= _other_prints(row, fields)
     except (InvalidMessage, AttributeError, ValueError, TypeError, RecursionError) as error:
         return f"its payload cannot be read: {error}"
+    if row.payload_sha256 not in prints:
+        return "the fingerprint of its payload is another one"
+    if row.told is not None and row.told not in {digest.hex() for digest in prints}:
+        return f"the verdict is about another fingerprint, {row.told}"
     for name, kept in (("issued_by", row.issued_by), ("run_id", row.run_id)):
         asked = fields.get(name)
         if asked is not None and kept is not None and UUID(asked) != kept:
             return f"{name} is {kept}, and the payload says {asked}"
     return None
+
+
+def _other_prints(row: Any, fields: Any) -> set[bytes]:
+    """Fingerprints that the same payload had in other spellings.
+
+    An upstream may have spelled a field otherwise than a worker does; and PostgreSQL writes 1e16 as a whole number.
+    """
+    as_sent = json.loads(row.payload, parse_int=lambda digits: float(digits) if len(digits) > _DIGITS else int(digits))
+    read = [parse(row.command, {**each, "idempotency_key": row.idempotency_key}) for each in (fields, as_sent)]
+    return {command.fingerprint for command in read}

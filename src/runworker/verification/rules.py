@@ -88,17 +88,17 @@ RUNS: Final = (
     ),
 )
 GENEALOGY: Final = (
-    # Lots without parents, and then those that are made of such lots alone, are taken away by UNION; circles remain.
+    # A circle has a link that does not lead to a later step. There are few: descendants are followed from these alone.
     Question(
         "lot_genealogy",
         f"""
-        WITH RECURSIVE inner_link AS MATERIALIZED (
+        WITH RECURSIVE no_step_on AS MATERIALIZED (
             SELECT link.id, link.parent_lot_id AS parent, link.child_lot_id AS child
             FROM lot_genealogy AS link JOIN lots AS above ON above.id = link.parent_lot_id
                  JOIN lots AS below ON below.id = link.child_lot_id
             WHERE (above.step_index < below.step_index) IS NOT TRUE
         ), way (start, lot) AS (
-            SELECT child, child FROM inner_link
+            SELECT child, child FROM no_step_on
             UNION
             SELECT way.start, link.child_lot_id
             FROM way JOIN lot_genealogy AS link ON link.parent_lot_id = way.lot
@@ -107,8 +107,8 @@ GENEALOGY: Final = (
                format('lot %s descends from lot %s, which is made of it', link.parent_lot_id, link.child_lot_id)
                AS problem,
                'no circle' AS expected
-        FROM inner_link JOIN lot_genealogy AS link ON link.id = inner_link.id
-             JOIN way ON way.start = inner_link.child AND way.lot = inner_link.parent
+        FROM no_step_on JOIN lot_genealogy AS link ON link.id = no_step_on.id
+             JOIN way ON way.start = no_step_on.child AND way.lot = no_step_on.parent
         WHERE {_GUARDED}
         """,
         "SELECT * FROM lot_genealogy WHERE id = '{row}'",

@@ -88,8 +88,8 @@ IDS: Final = (
                              WHEN 'DELETE' THEN before IS NULL OR after IS NOT NULL
                              ELSE true END
            OR entity NOT IN ('users', 'flow_definitions', 'flow_versions', 'production_runs', 'run_step_executions',
-                             'lots', 'lot_genealogy', 'qc_decisions', 'dead_letters')
-           OR (entity NOT IN ('run_step_executions', 'dead_letters')
+                             'lots', 'lot_genealogy', 'qc_decisions', 'dead_letters', 'commands')
+           OR (entity NOT IN ('run_step_executions', 'dead_letters', 'commands')
                AND coalesce(after, before) ->> 'id' IS DISTINCT FROM entity_id::text)
         """,
         _EVENT,
