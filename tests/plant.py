@@ -251,8 +251,9 @@ class Plant:
         return int(self.sql(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])  # noqa: S608 - tests' own words
 
     def discrepancies(self) -> list[str]:
-        """What `runworker verify` finds in the database."""
-        return [str(found) for found in examine(self._database).discrepancies]
+        """What `runworker verify` finds in the database, and what it does not look at."""
+        report = examine(self._database)
+        return [*report.not_looked_at, *map(str, report.discrepancies)]
 
     def picture(self, run_id: UUID | None = None) -> list[Row[Any]]:
         """All of a run (or of all runs) and its steps, but for when things happened and which number a run got."""
