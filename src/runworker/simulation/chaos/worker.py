@@ -1,5 +1,8 @@
-"""What a worker of chaos imports: `celery worker --include` of it makes faults happen within."""
+"""What a worker of chaos imports: `celery worker --include` of it makes the ordered faults happen within."""
 
-from runworker.simulation.chaos.inside import obey
+import os
 
-obey()
+from runworker.simulation.chaos.inside import ORDERS, obey
+
+if ORDERS in os.environ:
+    obey()
