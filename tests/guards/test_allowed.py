@@ -87,16 +87,71 @@ def test_statement_goes_through(connection: psycopg.Connection, statement: str, 
 
 
 def test_legacy_run_is_pinned_and_given_a_key_once(connection: psycopg.Connection) -> None:
-    connection.execute("ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard")
+    connection.execute("ALTER TABLE production_runs DISABLE TRIGGER USER")
     connection.execute(
         "UPDATE production_runs SET flow_version_id = NULL, idempotency_key = NULL WHERE run_code = 'running'"
     )
-    connection.execute("ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard")
+    connection.execute("ALTER TABLE production_runs ENABLE TRIGGER USER")
 
     connection.execute(
         "UPDATE production_runs SET flow_version_id = md5('published')::uuid, idempotency_key = gen_random_uuid()"
         " WHERE run_code = 'running'"
     )
+
+
+AT_COMMIT = {
+    "a run advances": [
+        "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+        "UPDATE run_step_executions SET status = CASE status WHEN 'PENDING' THEN 'IN_PROGRESS' ELSE 'COMPLETED' END,"
+        " started_at = coalesce(started_at, now()), completed_at = CASE status WHEN 'IN_PROGRESS' THEN now() END"
+        " WHERE id IN (md5('running 1')::uuid, md5('running 3')::uuid)",
+    ],
+    "its steps may come first, and in savepoints": [
+        "SAVEPOINT one",
+        "UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid",
+        "SAVEPOINT two",
+        "UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 3')::uuid",
+        "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+    ],
+    "a run starts, step by step written": [
+        "INSERT INTO production_runs (id, run_code, flow_version_id, status)"
+        " VALUES (md5('new')::uuid, 'new', md5('published')::uuid, 'RUNNING')",
+        *(
+            "INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)"  # noqa: S608 - numbers
+            f" SELECT md5('new')::uuid, {step}, 'node', s, CASE s WHEN 'IN_PROGRESS' THEN now() END"
+            f" FROM (VALUES ('{'IN_PROGRESS' if step == 0 else 'SKIPPED' if step == 5 else 'PENDING'}')) AS given (s)"
+            for step in range(11)
+        ),
+    ],
+    "a run is aborted, its steps first": [
+        "UPDATE run_step_executions SET status = 'SKIPPED'"
+        " WHERE run_id = md5('held')::uuid AND status IN ('PENDING', 'IN_PROGRESS')",
+        "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
+        " WHERE run_code = 'held'",
+    ],
+    "a run without steps, of an older system, is held and aborted": [
+        "ALTER TABLE run_step_executions DISABLE TRIGGER USER",
+        "DELETE FROM run_step_executions WHERE run_id = md5('running')::uuid",
+        "ALTER TABLE run_step_executions ENABLE TRIGGER USER",
+        "UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'running'",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
+        " WHERE run_code = 'running'",
+    ],
+    "a finished run is archived whatever its steps": [
+        "ALTER TABLE run_step_executions DISABLE TRIGGER USER",
+        "UPDATE run_step_executions SET status = 'PENDING', started_at = NULL, completed_at = NULL"
+        " WHERE id = md5('completed 3')::uuid",
+        "ALTER TABLE run_step_executions ENABLE TRIGGER USER",
+        "UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'completed'",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", AT_COMMIT.values(), ids=AT_COMMIT)
+def test_transaction_goes_through(connection: psycopg.Connection, statements: list[str]) -> None:
+    for statement in [*statements, "SET CONSTRAINTS ALL IMMEDIATE"]:
+        connection.execute(statement)
 
 
 def test_created_lot_is_deleted(connection: psycopg.Connection) -> None:

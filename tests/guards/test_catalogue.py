@@ -20,6 +20,8 @@ AUDITED = {*CHANGES, "run_step_executions"}
 AUDITING = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
 AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete"}
 
+GUARDS_AS_THEIR_OWNER = {"guard_steps_of_run", "guard_step_of_run"}
+
 RULES = """
     SELECT conname FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'u', 'x')
@@ -164,7 +166,11 @@ def test_what_runs_with_its_owners_rights_and_who_may_call_it(connection: psycop
     ).fetchall()
 
     callers = {name: [] for name in AUDITING}
-    assert dict(definers) == callers | {"prune_commands": ["runworker_worker"], "enqueue_command": ["runworker_sender"]}
+    guards = {name: [] for name in GUARDS_AS_THEIR_OWNER}
+    assert dict(definers) == callers | guards | {
+        "prune_commands": ["runworker_worker"],
+        "enqueue_command": ["runworker_sender"],
+    }
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

@@ -69,9 +69,9 @@ INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', m
 INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('deprecated')::uuid, 'RUNNING');
 
 -- refused: guard_production_runs_pin (a legacy run, to a DRAFT)
-ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs DISABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
-ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs ENABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = md5('draft')::uuid WHERE run_code = 'running';
 
 -- refused: guard_production_runs_pin (started after its version was withdrawn)
@@ -88,9 +88,9 @@ UPDATE production_runs SET flow_version_id = md5('deprecated')::uuid WHERE run_c
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
 
 -- refused: guard_production_runs_repin (a legacy run, a second time)
-ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs DISABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
-ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs ENABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'running';
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
 
@@ -151,6 +151,50 @@ UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at 
 -- refused: guard_production_runs_unfinished (no steps at all)
 INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'RUNNING');
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'new';
+
+-- refused: guard_production_runs_steps (it moves, they do not)
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it begins without any)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'RUNNING');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (an IDLE one starts without any)
+INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('published')::uuid);
+UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'new';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it begins with one)
+INSERT INTO production_runs (id, run_code, flow_version_id, status)
+VALUES (md5('new')::uuid, 'new', md5('published')::uuid, 'RUNNING');
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)
+VALUES (md5('new')::uuid, 0, 'node-0', 'IN_PROGRESS', now());
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it starts and none does)
+UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'idle';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it goes back, and a later one stays COMPLETED)
+UPDATE production_runs SET current_step_index = 1 WHERE run_code = 'at last step';
+UPDATE run_step_executions SET status = 'PENDING', started_at = NULL WHERE id = md5('at last step 10')::uuid;
+UPDATE run_step_executions SET status = 'IN_PROGRESS', completed_at = NULL WHERE id = md5('at last step 1')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (together with a change of the run that concerns no step)
+UPDATE production_runs SET summary = '{}' WHERE run_code = 'running';
+UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_open_steps (COMPLETED)
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
+WHERE run_code = 'at last step';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_open_steps (ABORTED)
+UPDATE production_runs SET status = 'ABORTED', ended_at = now() WHERE run_code = 'running';
+SET CONSTRAINTS ALL IMMEDIATE;
 
 -- refused: guard_production_runs_quality (advanced)
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
