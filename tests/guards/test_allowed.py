@@ -57,12 +57,11 @@ ALLOWED = {
         1,
     ),
     "a lot of a completed run is stopped by quality control": (
-        "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'packed'",
+        "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'packed'",
         1,
     ),
     "a lot is CONSUMED while some of it is left": ("UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'", 1),
     "a lot is weighed again": ("UPDATE lots SET weight_kg = 2.5 WHERE lot_code = 'RAW-2'", 1),
-    "a lot without children gets its step": ("UPDATE lots SET step_index = 2 WHERE lot_code = 'RAW-1'", 1),
     "a closed lot gets its temperature": ("UPDATE lots SET temperature_c = -19 WHERE lot_code = 'finished'", 1),
     "a decided command is delivered again": (
         "UPDATE commands SET deliveries = deliveries + 1, task_id = 'another' WHERE status = 'APPLIED'",
@@ -138,6 +137,32 @@ AT_COMMIT = {
         "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
         " WHERE run_code = 'running'",
     ],
+    "a lot is passed, and is RELEASED in a savepoint": [
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1'",
+        "SAVEPOINT one",
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('raw lot')::uuid, 'PASS')",
+        "RELEASE SAVEPOINT one",
+    ],
+    "a lot is RELEASED from HOLD by a PASS": [
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('on hold')::uuid, 'PASS')",
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'on hold'",
+    ],
+    "a lot is RELEASED from HOLD by its command": [
+        "INSERT INTO commands (idempotency_key, command, payload, lot_id, status, verdict, decided_at)"
+        " VALUES (md5('now')::uuid, 'resolve_hold', '{}', md5('on hold')::uuid, 'APPLIED', '{}', now())",
+        "UPDATE lots SET status = 'RELEASED', command_key = md5('now')::uuid WHERE lot_code = 'on hold'",
+    ],
+    "a lot without a step gets one": [
+        "INSERT INTO lots (lot_code) VALUES ('new')",
+        "UPDATE lots SET step_index = 2 WHERE lot_code = 'new'",
+    ],
+    "meat without a SKU goes into both, though nobody knows its type": [
+        "INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE')",
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('new')::uuid, 'PASS')",
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new'",
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('new')::uuid, md5('SKW15-2')::uuid, 1), (md5('new')::uuid, md5('SKW30-2')::uuid, 1)",
+    ],
     "a finished run is archived whatever its steps": [
         "ALTER TABLE run_step_executions DISABLE TRIGGER USER",
         "UPDATE run_step_executions SET status = 'PENDING', started_at = NULL, completed_at = NULL"
@@ -201,7 +226,7 @@ def test_run_goes_back_behind_lots_that_are_rejected(connection: psycopg.Connect
         "INSERT INTO lots (lot_code, status, step_index, production_run_id)"
         " VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid)"
     )
-    connection.execute("UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'new'")
+    connection.execute("UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'new'")
 
     back = connection.execute("UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'at last step'")
 

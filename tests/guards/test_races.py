@@ -27,7 +27,12 @@ VALUES (md5('parent')::uuid, 'parent', 'QUARANTINE', 10, 0, md5('mixing')::uuid)
        (md5('in run')::uuid, 'in run', 'QUARANTINE', 10, NULL, md5('run')::uuid);
 INSERT INTO lots (id, lot_code, status, weight_kg)
 SELECT md5(code)::uuid, code, 'QUARANTINE', 10 FROM unnest(ARRAY['child', 'a', 'b', 'c', 'd']) AS code;
+INSERT INTO lots (id, lot_code, lot_type, sku_type, status, weight_kg)
+VALUES (md5('fifteen')::uuid, 'fifteen', 'SKW15', '15', 'QUARANTINE', 10),
+       (md5('thirty')::uuid, 'thirty', 'SKW30', '30', 'QUARANTINE', 10),
+       (md5('pallet')::uuid, 'pallet', 'PAL', NULL, 'QUARANTINE', 10);
 UPDATE lots SET status = 'RELEASED';
+INSERT INTO qc_decisions (lot_id, decision) SELECT id, 'PASS' FROM lots;
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('a')::uuid, md5('b')::uuid, 1), (md5('c')::uuid, md5('d')::uuid, 1);
 """
@@ -50,7 +55,7 @@ ADVANCE = (
 )
 ABORT = "UPDATE production_runs SET status = 'ABORTED', ended_at = now() WHERE run_code = 'idle'"
 ADD_STEP = "INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('idle')::uuid, 0, 'node')"
-HOLD = "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'parent'"
+HOLD = "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'parent'"
 LIGHTEN = "UPDATE lots SET weight_kg = 5 WHERE lot_code = 'parent'"
 TAKE = (
     "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
@@ -59,6 +64,14 @@ TAKE = (
 TAKE_SIX = TAKE.format("parent", "child")
 B_INTO_C = TAKE.format("b", "c")
 D_INTO_A = TAKE.format("d", "a")
+FIFTEEN = TAKE.format("fifteen", "pallet")
+THIRTY = TAKE.format("thirty", "pallet")
+FIFTEEN_INTO_ANY = TAKE.format("fifteen", "b")
+THIRTY_INTO_ANY = TAKE.format("thirty", "b")
+REJECT = (
+    "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'child';"
+    "UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'child'"
+)
 
 ADD = "INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('run')::uuid)"
 FILL = TAKE.format("parent", "in run")
@@ -123,6 +136,9 @@ def _begin(
         (COMPLETE, FILL, "guard_lot_genealogy_finished"),
         (FILL, COMPLETE, None),
         (ABORT, ADD_STEP, "guard_run_step_executions_added"),
+        (FIFTEEN, THIRTY, "guard_lot_genealogy_sku"),
+        (FIFTEEN_INTO_ANY, THIRTY_INTO_ANY, "guard_lot_genealogy_sku"),
+        (REJECT, TAKE_SIX, "guard_lot_genealogy_closed"),
     ],
     ids=[
         "a new run waits for a deprecation",
@@ -140,6 +156,9 @@ def _begin(
         "material waits for the completion of its new lot's run",
         "a completion waits for material of the run's lots",
         "a step, when it is committed, waits for the end of its run",
+        "two sessions do not put both SKUs onto one pallet",
+        "nor into a lot without a type",
+        "nothing goes into a lot that is being rejected",
     ],
 )
 def test_second_waits_for_the_first_and_sees_what_it_did(

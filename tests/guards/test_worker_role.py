@@ -60,7 +60,7 @@ ALLOWED = [
     " published_at = NULL, command_key = md5('APPLIED')::uuid WHERE id = md5('review')::uuid",
     "INSERT INTO lots (lot_code) VALUES ('new')",
     "UPDATE lots SET status = 'RELEASED', status_reason = 'passed' WHERE lot_code = 'RAW-1'",
-    "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'RAW-1'",
+    "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'RAW-1'",
     "UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'",
     "SELECT FROM lots FOR UPDATE",
     "SELECT FROM flow_versions FOR UPDATE",

@@ -26,7 +26,7 @@ SELECT type, type::lot_type, right(type, 2), 5, '{"colour": "red"}'
 FROM unnest(ARRAY['SKW15', 'SKW30', 'FRZ15', 'FRZ30', 'FG15', 'FG30']) AS type;
 INSERT INTO lots (lot_code, lot_type, sku_type) VALUES ('a pallet of 30', 'PAL', '30');
 UPDATE lots SET status = 'QUARANTINE' WHERE lot_code = 'SKW15';
-UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'SKW15';
+UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'SKW15';
 """
 
 

@@ -199,13 +199,13 @@ SET CONSTRAINTS ALL IMMEDIATE;
 -- refused: guard_production_runs_quality (advanced)
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
 VALUES ('new', 'QUARANTINE', 1, md5('running')::uuid);
-UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new';
 UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
 
 -- refused: guard_production_runs_quality (completed)
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
 VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid);
-UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new';
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
 WHERE run_code = 'at last step';
 
