@@ -38,6 +38,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enab
 DECLARE
     steps record;
 BEGIN
+    PERFORM public.require_read_committed(TG_TABLE_NAME);
     SELECT * INTO steps FROM public.steps_of_run(NEW.id);
     IF steps.status IN ('RUNNING', 'HOLD') AND (steps.many <> 11 OR steps.astray > 0)
        AND (steps.many > 0 OR TG_OP = 'INSERT' OR OLD.status = 'IDLE') THEN
@@ -69,6 +70,7 @@ DECLARE
     run record;
     steps record;
 BEGIN
+    PERFORM public.require_read_committed(TG_TABLE_NAME);
     SELECT status, flow_version_id, xmin = pg_current_xact_id()::xid AS written_here INTO run
     FROM public.production_runs WHERE id = NEW.run_id;
     IF NOT run.written_here THEN

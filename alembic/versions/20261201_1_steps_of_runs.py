@@ -16,8 +16,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_objects("require_read_committed@1")
     create_objects("guard_steps_of_run@1")
 
 
 def downgrade() -> None:
     drop_objects("guard_steps_of_run@1")
+    drop_objects("require_read_committed@1")

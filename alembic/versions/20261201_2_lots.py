@@ -19,7 +19,6 @@ depends_on = None
 def upgrade() -> None:
     drop_objects("guard_lot_genealogy@1")
     drop_objects("guard_lots@1")
-    create_objects("require_read_committed@1")
     create_objects("is_of_this_transaction@1")
     create_objects("guard_lots@2")
     create_objects("guard_lot_genealogy@2")
@@ -29,6 +28,5 @@ def downgrade() -> None:
     drop_objects("guard_lot_genealogy@2")
     drop_objects("guard_lots@2")
     drop_objects("is_of_this_transaction@1")
-    drop_objects("require_read_committed@1")
     create_objects("guard_lots@1")
     create_objects("guard_lot_genealogy@1")

@@ -228,7 +228,10 @@ def test_run_goes_back_behind_lots_that_are_rejected(connection: psycopg.Connect
     )
     connection.execute("UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'new'")
 
-    back = connection.execute("UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'at last step'")
+    back = connection.execute(
+        "UPDATE production_runs SET current_step_index = 3, status_reason = 'belt is torn'"
+        " WHERE run_code = 'at last step'"
+    )
 
     assert back.rowcount == 1
 

@@ -8,6 +8,10 @@ from sqlalchemy import URL
 from tests.servers import conninfo
 
 READ_OTHER_ROWS = [
+    "INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('published')::uuid)",
+    "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+    "UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'idle'",
+    "UPDATE run_step_executions SET operator_id = NULL WHERE id = md5('running 1')::uuid",
     "INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('running')::uuid)",
     "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'RAW-1'",
     "UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'",

@@ -1,4 +1,4 @@
-"""A login that may write lots and links and read nothing else is held by the guards, and by no missing right."""
+"""A login that may write what the plant makes and read nothing else is held by the guards, and by no missing right."""
 
 import secrets
 from collections.abc import Iterator
@@ -10,10 +10,15 @@ from sqlalchemy import URL
 from tests.servers import Servers, conninfo
 
 RIGHTS = [
-    "INSERT ON lots, lot_genealogy, qc_decisions",
+    "INSERT ON production_runs, lots, lot_genealogy, qc_decisions",
+    "SELECT (id), UPDATE (operator_id) ON run_step_executions",
+    "SELECT (run_code), UPDATE (status, status_reason) ON production_runs",
     "SELECT (id, lot_code), UPDATE (status, status_reason, weight_kg) ON lots",
 ]
 MAY = [
+    "INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('published')::uuid)",
+    "UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'running'",
+    "UPDATE run_step_executions SET operator_id = NULL WHERE id = md5('running 1')::uuid",
     "INSERT INTO lots (lot_code, lot_type, production_run_id) VALUES ('new', 'RAW', md5('running')::uuid)",
     "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'RAW-1'",
     "UPDATE lots SET weight_kg = 9 WHERE lot_code = 'RAW-2'",

@@ -99,7 +99,7 @@ ENTITIES = [
         """,
         """
         UPDATE production_runs
-        SET status = %(to)s::text,
+        SET status = %(to)s::text, status_reason = 'belt is torn',
             completed_at = CASE %(to)s::text WHEN 'COMPLETED' THEN now() WHEN 'ARCHIVED' THEN completed_at END,
             ended_at = CASE WHEN %(to)s::text IN ('COMPLETED', 'ABORTED') THEN now()
                             WHEN %(to)s::text = 'ARCHIVED' THEN ended_at END

@@ -53,7 +53,10 @@ ADVANCE = (
     " started_at = now(), completed_at = CASE step_index WHEN 0 THEN now() END"
     " WHERE run_id = md5('mixing')::uuid AND step_index IN (0, 1)"
 )
-ABORT = "UPDATE production_runs SET status = 'ABORTED', ended_at = now() WHERE run_code = 'idle'"
+ABORT = (
+    "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
+    " WHERE run_code = 'idle'"
+)
 ADD_STEP = "INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('idle')::uuid, 0, 'node')"
 HOLD = "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'parent'"
 LIGHTEN = "UPDATE lots SET weight_kg = 5 WHERE lot_code = 'parent'"

@@ -27,6 +27,29 @@ UPSERTS = {
         " ON CONFLICT (id) DO UPDATE SET quantity_used_kg = excluded.quantity_used_kg",
         1,
     ),
+    "a completed run": (
+        "INSERT INTO production_runs (id, run_code, flow_version_id, status, completed_at, ended_at)"
+        " VALUES (md5('completed')::uuid, 'completed', md5('deprecated')::uuid, 'COMPLETED', now(), now())"
+        " ON CONFLICT DO NOTHING",
+        0,
+    ),
+    "a run at its step, with its summary": (
+        "INSERT INTO production_runs (id, run_code, flow_version_id, status, current_step_index)"
+        " VALUES (md5('running')::uuid, 'running', md5('published')::uuid, 'RUNNING', 1)"
+        " ON CONFLICT (id) DO UPDATE SET summary = '{}'",
+        1,
+    ),
+    "a completed step": (
+        "INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)"
+        " VALUES (md5('running')::uuid, 0, 'node-0', 'COMPLETED', now(), now()) ON CONFLICT DO NOTHING",
+        0,
+    ),
+    "a completed step, with its operator": (
+        "INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)"
+        " VALUES (md5('running')::uuid, 0, 'node-0', 'COMPLETED', now(), now())"
+        " ON CONFLICT (run_id, step_index) DO UPDATE SET operator_id = NULL",
+        1,
+    ),
 }
 
 

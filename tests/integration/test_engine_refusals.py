@@ -142,7 +142,7 @@ def test_a_run_that_is_held_by_hand_meanwhile(plant: Plant, engine: Engine) -> N
     """The command acts on the state that it finds once the other has committed."""
     (started,) = engine.apply([plant.command("start_run")])
     with plant.transaction() as connection:
-        connection.execute(text("UPDATE production_runs SET status = 'HOLD'"))
+        connection.execute(text("UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn'"))
         advance = plant.command("advance_step", run_id=started.run_id, to_step_index=1)
         answer = plant.in_background(lambda: engine.apply([advance]))
         plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")

@@ -19,7 +19,8 @@ LEGACY = Path(__file__).with_name("legacy.sql")
 PLANT = Path(__file__).parents[1] / "guards" / "plant.sql"
 NEWER_ROWS = """
 INSERT INTO production_runs (run_code, flow_version_id) VALUES ('given up', md5('flow B 1')::uuid);
-UPDATE production_runs SET status = 'ABORTED', ended_at = now() WHERE run_code = 'given up';
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'
+WHERE run_code = 'given up';
 UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'given up';
 INSERT INTO lots (lot_code, lot_type, sku_type, step_index, metadata)
 SELECT type, type::lot_type, right(type, 2), 5, '{"colour": "red"}'

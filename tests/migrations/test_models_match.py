@@ -78,7 +78,7 @@ def test_check_is_clean_at_head(database_url: str) -> None:
     "drift",
     [
         "ALTER TABLE lots ADD COLUMN colour text",
-        "ALTER TABLE production_runs DROP COLUMN status_reason",
+        "ALTER TABLE production_runs DROP COLUMN status_reason CASCADE",
         "ALTER TABLE suppliers ALTER COLUMN code TYPE varchar(60)",
         "ALTER TABLE users ALTER COLUMN full_name SET NOT NULL",
         "ALTER TABLE commands ALTER COLUMN deliveries SET DEFAULT 1",

@@ -14,7 +14,7 @@ UPDATE production_runs SET current_step_index = -1 WHERE run_code = 'held';
 UPDATE production_runs SET ended_at = now() WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (HOLD and completed)
-UPDATE production_runs SET status = 'HOLD', completed_at = now() WHERE run_code = 'running';
+UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn', completed_at = now() WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (COMPLETED, nobody says when)
 UPDATE production_runs SET status = 'COMPLETED', ended_at = now() WHERE run_code = 'at last step';
@@ -23,10 +23,11 @@ UPDATE production_runs SET status = 'COMPLETED', ended_at = now() WHERE run_code
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now() WHERE run_code = 'at last step';
 
 -- refused: ck_production_runs_times (ABORTED, no end)
-UPDATE production_runs SET status = 'ABORTED' WHERE run_code = 'running';
+UPDATE production_runs SET status = 'ABORTED', status_reason = 'power failure' WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (ABORTED and completed)
-UPDATE production_runs SET status = 'ABORTED', completed_at = now(), ended_at = now() WHERE run_code = 'running';
+UPDATE production_runs SET status = 'ABORTED', status_reason = 'power failure', completed_at = now(), ended_at = now()
+WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (ARCHIVED, no end, behind its guard)
 ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
@@ -177,7 +178,7 @@ UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'idle';
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- refused: guard_production_runs_steps (it goes back, and a later one stays COMPLETED)
-UPDATE production_runs SET current_step_index = 1 WHERE run_code = 'at last step';
+UPDATE production_runs SET current_step_index = 1, status_reason = 'belt is torn' WHERE run_code = 'at last step';
 UPDATE run_step_executions SET status = 'PENDING', started_at = NULL WHERE id = md5('at last step 10')::uuid;
 UPDATE run_step_executions SET status = 'IN_PROGRESS', completed_at = NULL WHERE id = md5('at last step 1')::uuid;
 SET CONSTRAINTS ALL IMMEDIATE;
@@ -193,7 +194,8 @@ WHERE run_code = 'at last step';
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- refused: guard_production_runs_open_steps (ABORTED)
-UPDATE production_runs SET status = 'ABORTED', ended_at = now() WHERE run_code = 'running';
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'
+WHERE run_code = 'running';
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- refused: guard_production_runs_quality (advanced)
@@ -211,6 +213,21 @@ WHERE run_code = 'at last step';
 
 -- refused: guard_production_runs_live_lots
 UPDATE production_runs SET current_step_index = 0 WHERE run_code = 'running';
+
+-- refused: guard_production_runs_reason (HOLD)
+UPDATE production_runs SET status = 'HOLD' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_reason (HOLD, ten blanks)
+UPDATE production_runs SET status = 'HOLD', status_reason = '          ' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_reason (ABORTED)
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = NULL WHERE run_code = 'held';
+
+-- refused: guard_production_runs_reason (resumed)
+UPDATE production_runs SET status = 'RUNNING', status_reason = NULL WHERE run_code = 'held';
+
+-- refused: guard_production_runs_reason (a way back)
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'at last step';
 
 -- refused: guard_production_runs_delete
 DELETE FROM production_runs WHERE run_code = 'completed';
