@@ -95,4 +95,5 @@ FROM unnest(ARRAY['QUEUED', 'WAITING', 'APPLIED', 'REJECTED', 'EXPIRED']) AS sta
 INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\x01', 'no JSON', 'MALFORMED_MESSAGE', 'no JSON');
 INSERT INTO code_counters (prefix, site_code, day, last_number) VALUES ('RUN', 'BUDA', '2026-01-24', 1);
 INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
-VALUES (1, 2, 2, '\x00', '\x01');
+SELECT min(id), max(id), count(*), decode(repeat('00', 32), 'hex'), '\x01'
+FROM (SELECT id FROM audit_events ORDER BY id LIMIT 2) AS event;

@@ -274,3 +274,15 @@ def test_one_statement_over_many_rows_leaves_an_event_for_each(connection: psyco
 
     assert len({event["entity_id"] for event in updated}) == len(updated) == 500
     assert all(event["before"]["email"] == event["after"]["email"] for event in updated)
+
+
+def test_what_is_deleted_from_the_ledger_is_an_event(connection: psycopg.Connection) -> None:
+    connection.execute("DELETE FROM commands WHERE status = 'QUEUED' OR status = 'WAITING'")
+    connection.execute("DELETE FROM commands WHERE status = 'none such'")
+
+    (event,) = _events(connection)
+    keys = sorted(
+        row for (row,) in connection.execute("SELECT md5(s)::uuid::text FROM unnest(ARRAY['QUEUED', 'WAITING']) AS s")
+    )
+    assert (event["entity"], event["operation"], str(event["entity_id"])) == ("commands", "DELETE", keys[0])
+    assert (event["before"]["deleted"], event["before"]["keys"]) == (2, keys)

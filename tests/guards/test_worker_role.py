@@ -38,6 +38,8 @@ REFUSED = [
     " VALUES ('lots', gen_random_uuid(), 'INSERT', 'nobody', 1)",
     "UPDATE audit_events SET actor = NULL",
     "UPDATE audit_seals SET events = 0",
+    "INSERT INTO flow_versions (flow_definition_id, version_num, status, graph_schema)"
+    " VALUES (md5('other flow')::uuid, 1, 'PUBLISHED', '{}')",
     "INSERT INTO users (email, role) VALUES ('me@plant.example', 'ADMIN')",
     "UPDATE users SET role = 'ADMIN'",
     "UPDATE flow_definitions SET name = '{}'",
