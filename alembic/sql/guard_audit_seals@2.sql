@@ -18,7 +18,9 @@ DECLARE
     before record;
     covered record;
 BEGIN
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     PERFORM pg_advisory_xact_lock(8247619751915118956);
     SELECT last_event_id, sha256 INTO before
     FROM public.audit_seals WHERE id <> NEW.id ORDER BY id DESC LIMIT 1;

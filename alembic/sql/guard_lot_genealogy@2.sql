@@ -32,7 +32,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enab
 DECLARE
     run record;
 BEGIN
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     SELECT run_code, status INTO run
     FROM public.production_runs
     WHERE id = (SELECT production_run_id FROM public.lots WHERE id = NEW.child_lot_id) FOR SHARE;

@@ -71,7 +71,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     run record;
 BEGIN
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     SELECT run_code, status INTO run
     FROM public.production_runs WHERE id = NEW.production_run_id FOR SHARE;
     IF run.status IN ('COMPLETED', 'ABORTED', 'ARCHIVED') THEN
@@ -156,7 +158,9 @@ BEGIN
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_step';
     END IF;
 
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     IF (NEW.step_index, NEW.sku_type) IS DISTINCT FROM (OLD.step_index, OLD.sku_type) AND (
         EXISTS (SELECT FROM public.lot_genealogy WHERE parent_lot_id = OLD.id)
         OR EXISTS (SELECT FROM public.lot_genealogy WHERE child_lot_id = OLD.id)
@@ -226,7 +230,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enab
 DECLARE
     other text;
 BEGIN
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     SELECT sku INTO other FROM public.skus_within(NEW.id) WHERE sku <> NEW.sku_type LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'Pallet % (%) cannot have SKU %: it holds material of SKU %.',
@@ -247,7 +253,9 @@ EXECUTE FUNCTION guard_lot_pallet_sku();
 CREATE FUNCTION lock_run_of_lot() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     PERFORM FROM public.production_runs WHERE id = NEW.production_run_id FOR SHARE;
     RETURN NEW;
 END;
@@ -313,7 +321,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enab
 DECLARE
     open_child record;
 BEGIN
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     IF NEW.status = 'CONSUMED' THEN
         IF NOT EXISTS (SELECT FROM public.lot_genealogy WHERE parent_lot_id = NEW.id) THEN
             RAISE EXCEPTION 'Lot % (%) cannot be CONSUMED: no lot was made of it.', NEW.id, NEW.lot_code

@@ -24,7 +24,7 @@
 
 -- The run is pinned to a PUBLISHED version. FOR SHARE: a version that is being withdrawn at this moment is waited
 -- for and then seen as it has become. A missing version is reported as the foreign key would report it. The function
--- has no search_path of its own, as the next one has none: the guard that calls them has set it.
+-- has no search_path of its own: the guard that calls it has set it.
 CREATE FUNCTION guard_production_run_pin(run uuid, version uuid) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -44,33 +44,6 @@ BEGIN
 END;
 $$;
 
--- The step goes to one that the run's plan knows.
-CREATE FUNCTION guard_production_run_step(run uuid, run_status text, from_step integer, to_step integer)
-RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF to_step > from_step AND run_status = 'RUNNING' THEN
-        IF to_step = (
-            SELECT min(step_index) FROM public.run_step_executions
-            WHERE run_id = run AND step_index > from_step AND status <> 'SKIPPED'
-        ) THEN
-            RETURN;
-        END IF;
-    ELSIF to_step < from_step AND run_status IN ('RUNNING', 'HOLD') THEN
-        IF EXISTS (
-            SELECT FROM public.run_step_executions
-            WHERE run_id = run AND step_index = to_step AND status <> 'SKIPPED'
-        ) THEN
-            RETURN;
-        END IF;
-    END IF;
-    RAISE EXCEPTION 'Run %, which is %, cannot go from step % to step %: a RUNNING run goes to its next planned'
-        ' step, a RUNNING run or one on HOLD back to an earlier planned one.',
-        run, run_status, from_step, to_step
-        USING ERRCODE = '23514', TABLE = 'production_runs', CONSTRAINT = 'guard_production_runs_step';
-END;
-$$;
-
 CREATE FUNCTION guard_production_run() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -83,7 +56,9 @@ BEGIN
                 NEW.id, NEW.status, NEW.current_step_index
                 USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_insert';
         END IF;
-        PERFORM public.require_read_committed(TG_TABLE_NAME);
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            PERFORM public.require_read_committed(TG_TABLE_NAME);
+        END IF;
         PERFORM public.guard_production_run_pin(NEW.id, NEW.flow_version_id);
         RETURN NEW;
     END IF;
@@ -134,7 +109,9 @@ BEGIN
 
     IF (NEW.status, NEW.current_step_index, NEW.flow_version_id)
        IS DISTINCT FROM (OLD.status, OLD.current_step_index, OLD.flow_version_id) THEN
-        PERFORM public.require_read_committed(TG_TABLE_NAME);
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            PERFORM public.require_read_committed(TG_TABLE_NAME);
+        END IF;
     END IF;
 
     IF NEW.flow_version_id IS DISTINCT FROM OLD.flow_version_id
@@ -148,8 +125,19 @@ BEGIN
                 OLD.id, OLD.current_step_index, NEW.current_step_index, OLD.status, NEW.status
                 USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_step';
         END IF;
-        PERFORM public.guard_production_run_step(
-            NEW.id, NEW.status, OLD.current_step_index, NEW.current_step_index);
+        IF NOT (CASE WHEN NEW.current_step_index > OLD.current_step_index
+                     THEN NEW.status = 'RUNNING' AND NEW.current_step_index IS NOT DISTINCT FROM (
+                         SELECT min(step_index) FROM public.run_step_executions
+                         WHERE run_id = NEW.id AND step_index > OLD.current_step_index AND status <> 'SKIPPED')
+                     ELSE NEW.status IN ('RUNNING', 'HOLD') AND EXISTS (
+                         SELECT FROM public.run_step_executions
+                         WHERE run_id = NEW.id AND step_index = NEW.current_step_index AND status <> 'SKIPPED')
+                END) THEN
+            RAISE EXCEPTION 'Run %, which is %, cannot go from step % to step %: a RUNNING run goes to its next planned'
+                ' step, a RUNNING run or one on HOLD back to an earlier planned one.',
+                NEW.id, NEW.status, OLD.current_step_index, NEW.current_step_index
+                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_step';
+        END IF;
     END IF;
 
     IF NEW.status = 'COMPLETED' THEN

@@ -57,7 +57,9 @@ BEGIN
     IF NEW IS NOT DISTINCT FROM expected THEN
         RETURN NEW;
     END IF;
-    PERFORM public.require_read_committed(TG_TABLE_NAME);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
     SELECT status INTO run_status FROM public.production_runs WHERE id = NEW.run_id FOR SHARE;
     IF run_status IN ('COMPLETED', 'ABORTED', 'ARCHIVED') THEN
         RAISE EXCEPTION 'Step % of run % does not change any more: the run is %.',

@@ -1,6 +1,7 @@
 -- Guards that read other rows lock them and then see what others have committed. Under repeatable read and serializable
 -- they would see the rows as they were when the transaction began, and let pass what another session made illegal:
--- such a transaction is refused, under the name guard_isolation.
+-- such a transaction is refused, under the name guard_isolation. They ask for the level before they call: a call costs more
+-- than what they look at.
 CREATE FUNCTION require_read_committed(guarded text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
