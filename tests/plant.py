@@ -182,7 +182,7 @@ class Plant:
         """A run that another system created and nobody has started. Without a version: one of before they existed."""
         run = uuid4()
         # A legacy run has no pin, which the guard lets nobody insert any more.
-        guard = "ALTER TABLE production_runs {} TRIGGER trg_production_runs_guard"
+        guard = "ALTER TABLE production_runs {} TRIGGER trg_production_runs_insert"
         with self._database.begin() as connection:
             if version is None:
                 connection.execute(text(guard.format("DISABLE")))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 CREATED: Final = re.compile(
-    r"^CREATE (?:FUNCTION (?P<function>\w+)|TRIGGER (?P<trigger>\w+)\n.* ON (?P<table>\w+)$)", re.MULTILINE
+    r"^CREATE (?:FUNCTION (?P<function>\w+)|(?:CONSTRAINT )?TRIGGER (?P<trigger>\w+)\n.* ON (?P<table>\w+)$)",
+    re.MULTILINE,
 )
 """Each function and trigger that a file of `alembic/sql` creates; a test finds what this would overlook."""
 

@@ -53,13 +53,13 @@ UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'held';
 -- run: advances while a lot of its step is on HOLD
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
 VALUES ('new', 'QUARANTINE', 1, md5('running')::uuid);
-UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new';
 UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
 
 -- run: completes while a lot of its step is on HOLD
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
 VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid);
-UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new';
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
 WHERE run_code = 'at last step';
 
@@ -201,9 +201,10 @@ INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('put away')::uuid, md5('DEB-2')::uuid, 1);
 
 -- genealogy: a lot descends from itself, a thousand lots on
-INSERT INTO lots (id, lot_code, status, weight_kg)
-SELECT md5('chain ' || n)::uuid, 'chain ' || n, 'QUARANTINE', 10 FROM generate_series(1, 1000) AS n;
-UPDATE lots SET status = 'RELEASED' WHERE lot_code LIKE 'chain %';
+INSERT INTO lots (id, lot_code, lot_type, sku_type, status, weight_kg)
+SELECT md5('chain ' || n)::uuid, 'PAL-20260124-BUDA-' || 1000 + n, 'PAL', '15', 'QUARANTINE', 10
+FROM generate_series(1, 1000) AS n;
+UPDATE lots SET status = 'RELEASED' WHERE lot_code LIKE 'PAL-20260124-BUDA-%';
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 SELECT md5('chain ' || n)::uuid, md5('chain ' || n + 1)::uuid, 1 FROM generate_series(1, 999) AS n;
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)

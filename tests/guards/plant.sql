@@ -18,7 +18,7 @@ INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_sc
     (md5('review')::uuid, md5('flow')::uuid, 3, 'REVIEW', '{"nodes": []}', md5('admin')::uuid),
     (md5('draft')::uuid, md5('flow')::uuid, 4, 'DRAFT', '{"nodes": []}', md5('admin')::uuid);
 
--- Every run's plan has the steps 0, 1, 3 and 10.
+-- An older system's runs have no key, and no steps. Every other's plan has the steps 0, 1, 3 and 10.
 INSERT INTO production_runs (id, run_code, flow_version_id, scenario_id, operator_id, started_by, status,
                              idempotency_key)
 SELECT md5(name)::uuid, name, md5('published')::uuid, md5('scenario')::uuid, md5('admin')::uuid, md5('admin')::uuid,
@@ -27,9 +27,10 @@ FROM unnest(ARRAY['idle', 'running', 'at last step', 'held', 'completed', 'abort
 INSERT INTO run_step_executions (id, run_id, step_index, node_id, status, operator_id)
 SELECT md5(run.run_code || ' ' || step)::uuid, run.id, step, 'node-' || step,
        CASE WHEN step IN (0, 1, 3, 10) THEN 'PENDING' ELSE 'SKIPPED' END, md5('admin')::uuid
-FROM production_runs AS run, generate_series(0, 10) AS step;
+FROM production_runs AS run, generate_series(0, 10) AS step
+WHERE run.idempotency_key IS NOT NULL;
 
-UPDATE production_runs SET current_step_index = 1 WHERE status = 'RUNNING';
+UPDATE production_runs SET current_step_index = 1 WHERE status = 'RUNNING' AND idempotency_key IS NOT NULL;
 UPDATE production_runs SET current_step_index = 3 WHERE run_code IN ('at last step', 'completed', 'archived');
 UPDATE production_runs SET current_step_index = 10 WHERE run_code IN ('at last step', 'completed', 'archived');
 SET CONSTRAINTS ex_run_step_executions_one_in_progress DEFERRED;
@@ -71,7 +72,8 @@ FROM (VALUES ('RAW-2', 'RAW', 1, NULL, 'running'), ('DEB-2', 'DEB', 2, NULL, 'ru
              ('rejected', 'RAW', 1, NULL, 'running'), ('on hold', 'DEB', 2, NULL, 'running')) AS lot (code, type, step, sku, run);
 UPDATE lots SET status = 'RELEASED'
 WHERE lot_code LIKE '%-2' AND lot_code <> 'SHIP-2' OR lot_code IN ('consumed', 'finished', 'put away');
-UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'rejected';
+UPDATE lots SET status = 'REJECTED', status_reason = 'it smelled of smoke' WHERE lot_code = 'rejected';
+INSERT INTO qc_decisions (lot_id, decision) SELECT id, 'PASS' FROM lots WHERE status = 'RELEASED';
 UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'on hold';
 INSERT INTO lot_genealogy (id, parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('link')::uuid, md5('RAW-2')::uuid, md5('boned lot')::uuid, 2.5);
@@ -93,4 +95,5 @@ FROM unnest(ARRAY['QUEUED', 'WAITING', 'APPLIED', 'REJECTED', 'EXPIRED']) AS sta
 INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\x01', 'no JSON', 'MALFORMED_MESSAGE', 'no JSON');
 INSERT INTO code_counters (prefix, site_code, day, last_number) VALUES ('RUN', 'BUDA', '2026-01-24', 1);
 INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
-VALUES (1, 2, 2, '\x00', '\x01');
+SELECT min(id), max(id), count(*), decode(repeat('00', 32), 'hex'), '\x01'
+FROM (SELECT id FROM audit_events ORDER BY id LIMIT 2) AS event;

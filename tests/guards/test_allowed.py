@@ -57,12 +57,11 @@ ALLOWED = {
         1,
     ),
     "a lot of a completed run is stopped by quality control": (
-        "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'packed'",
+        "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'packed'",
         1,
     ),
     "a lot is CONSUMED while some of it is left": ("UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'", 1),
     "a lot is weighed again": ("UPDATE lots SET weight_kg = 2.5 WHERE lot_code = 'RAW-2'", 1),
-    "a lot without children gets its step": ("UPDATE lots SET step_index = 2 WHERE lot_code = 'RAW-1'", 1),
     "a closed lot gets its temperature": ("UPDATE lots SET temperature_c = -19 WHERE lot_code = 'finished'", 1),
     "a decided command is delivered again": (
         "UPDATE commands SET deliveries = deliveries + 1, task_id = 'another' WHERE status = 'APPLIED'",
@@ -87,16 +86,97 @@ def test_statement_goes_through(connection: psycopg.Connection, statement: str, 
 
 
 def test_legacy_run_is_pinned_and_given_a_key_once(connection: psycopg.Connection) -> None:
-    connection.execute("ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard")
+    connection.execute("ALTER TABLE production_runs DISABLE TRIGGER USER")
     connection.execute(
         "UPDATE production_runs SET flow_version_id = NULL, idempotency_key = NULL WHERE run_code = 'running'"
     )
-    connection.execute("ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard")
+    connection.execute("ALTER TABLE production_runs ENABLE TRIGGER USER")
 
     connection.execute(
         "UPDATE production_runs SET flow_version_id = md5('published')::uuid, idempotency_key = gen_random_uuid()"
         " WHERE run_code = 'running'"
     )
+
+
+AT_COMMIT = {
+    "a run advances": [
+        "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+        "UPDATE run_step_executions SET status = CASE status WHEN 'PENDING' THEN 'IN_PROGRESS' ELSE 'COMPLETED' END,"
+        " started_at = coalesce(started_at, now()), completed_at = CASE status WHEN 'IN_PROGRESS' THEN now() END"
+        " WHERE id IN (md5('running 1')::uuid, md5('running 3')::uuid)",
+    ],
+    "its steps may come first, and in savepoints": [
+        "SAVEPOINT one",
+        "UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid",
+        "SAVEPOINT two",
+        "UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 3')::uuid",
+        "UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running'",
+    ],
+    "a run starts, step by step written": [
+        "INSERT INTO production_runs (id, run_code, flow_version_id, status)"
+        " VALUES (md5('new')::uuid, 'new', md5('published')::uuid, 'RUNNING')",
+        *(
+            "INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)"  # noqa: S608 - numbers
+            f" SELECT md5('new')::uuid, {step}, 'node', s, CASE s WHEN 'IN_PROGRESS' THEN now() END"
+            f" FROM (VALUES ('{'IN_PROGRESS' if step == 0 else 'SKIPPED' if step == 5 else 'PENDING'}')) AS given (s)"
+            for step in range(11)
+        ),
+    ],
+    "a run is aborted, its steps first": [
+        "UPDATE run_step_executions SET status = 'SKIPPED'"
+        " WHERE run_id = md5('held')::uuid AND status IN ('PENDING', 'IN_PROGRESS')",
+        "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
+        " WHERE run_code = 'held'",
+    ],
+    "a run without steps, of an older system, is held and aborted": [
+        "ALTER TABLE run_step_executions DISABLE TRIGGER USER",
+        "DELETE FROM run_step_executions WHERE run_id = md5('running')::uuid",
+        "ALTER TABLE run_step_executions ENABLE TRIGGER USER",
+        "UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'running'",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
+        " WHERE run_code = 'running'",
+    ],
+    "a lot is passed, and is RELEASED in a savepoint": [
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1'",
+        "SAVEPOINT one",
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('raw lot')::uuid, 'PASS')",
+        "RELEASE SAVEPOINT one",
+    ],
+    "a lot is RELEASED from HOLD by a PASS": [
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('on hold')::uuid, 'PASS')",
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'on hold'",
+    ],
+    "a lot is RELEASED from HOLD by its command": [
+        "INSERT INTO commands (idempotency_key, command, payload, lot_id, status, verdict, decided_at)"
+        " VALUES (md5('now')::uuid, 'resolve_hold', '{}', md5('on hold')::uuid, 'APPLIED', '{}', now())",
+        "UPDATE lots SET status = 'RELEASED', command_key = md5('now')::uuid WHERE lot_code = 'on hold'",
+    ],
+    "a lot without a step gets one": [
+        "INSERT INTO lots (lot_code) VALUES ('new')",
+        "UPDATE lots SET step_index = 2 WHERE lot_code = 'new'",
+    ],
+    "meat without a SKU goes into both, though nobody knows its type": [
+        "INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE')",
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('new')::uuid, 'PASS')",
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new'",
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('new')::uuid, md5('SKW15-2')::uuid, 1), (md5('new')::uuid, md5('SKW30-2')::uuid, 1)",
+    ],
+    "a finished run is archived whatever its steps": [
+        "ALTER TABLE run_step_executions DISABLE TRIGGER USER",
+        "UPDATE run_step_executions SET status = 'PENDING', started_at = NULL, completed_at = NULL"
+        " WHERE id = md5('completed 3')::uuid",
+        "ALTER TABLE run_step_executions ENABLE TRIGGER USER",
+        "UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'completed'",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", AT_COMMIT.values(), ids=AT_COMMIT)
+def test_transaction_goes_through(connection: psycopg.Connection, statements: list[str]) -> None:
+    for statement in [*statements, "SET CONSTRAINTS ALL IMMEDIATE"]:
+        connection.execute(statement)
 
 
 def test_created_lot_is_deleted(connection: psycopg.Connection) -> None:
@@ -146,9 +226,12 @@ def test_run_goes_back_behind_lots_that_are_rejected(connection: psycopg.Connect
         "INSERT INTO lots (lot_code, status, step_index, production_run_id)"
         " VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid)"
     )
-    connection.execute("UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'new'")
+    connection.execute("UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'new'")
 
-    back = connection.execute("UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'at last step'")
+    back = connection.execute(
+        "UPDATE production_runs SET current_step_index = 3, status_reason = 'belt is torn'"
+        " WHERE run_code = 'at last step'"
+    )
 
     assert back.rowcount == 1
 

@@ -18,7 +18,14 @@ from runworker.engine.constraints import CODES_OF_CONSTRAINTS
 
 AUDITED = {*CHANGES, "run_step_executions"}
 AUDITING = {f"audit_{table}_{operation}" for table in AUDITED for operation in ("insert", "update", "delete")}
-AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete"}
+AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete", "audit_commands_delete"}
+
+GUARDS_AS_THEIR_OWNER = {
+    "guard_audit_seal",
+    "guard_lot_core", "guard_lot_end", "guard_lot_link", "guard_lot_link_finished", "guard_lot_of_finished_run",
+    "guard_lot_pallet_sku", "guard_lot_released", "guard_production_run", "guard_production_run_lots",
+    "guard_run_step_execution", "guard_step_of_run", "guard_steps_of_run", "lock_run_of_lot",
+}  # fmt: skip
 
 RULES = """
     SELECT conname FROM pg_constraint
@@ -164,7 +171,11 @@ def test_what_runs_with_its_owners_rights_and_who_may_call_it(connection: psycop
     ).fetchall()
 
     callers = {name: [] for name in AUDITING}
-    assert dict(definers) == callers | {"prune_commands": ["runworker_worker"], "enqueue_command": ["runworker_sender"]}
+    guards = {name: [] for name in GUARDS_AS_THEIR_OWNER}
+    assert dict(definers) == callers | guards | {
+        "prune_commands": ["runworker_worker"],
+        "enqueue_command": ["runworker_sender"],
+    }
 
 
 def test_every_reference_leads_somewhere(connection: psycopg.Connection) -> None:

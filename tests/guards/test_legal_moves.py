@@ -65,12 +65,12 @@ class Entity:
 
 
 _LOT_BEGINS = "INSERT INTO lots (id, lot_code, lot_type, weight_kg) VALUES (md5('moving')::uuid, 'moving', {}, 1)"
-_LOT_CHANGE = "UPDATE lots SET status = %(to)s::text WHERE lot_code = 'moving'"
+_LOT_CHANGE = "UPDATE lots SET status = %(to)s::text, status_reason = 'smells of smoke' WHERE lot_code = 'moving'"
 _CHILD_OF_LOT = """
     INSERT INTO lots (id, lot_code, status) VALUES (md5('child')::uuid, 'child', 'QUARANTINE');
     INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
     VALUES (md5('moving')::uuid, md5('child')::uuid, 1);
-    UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'child';
+    UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'child';
 """
 
 ENTITIES = [
@@ -99,7 +99,7 @@ ENTITIES = [
         """,
         """
         UPDATE production_runs
-        SET status = %(to)s::text,
+        SET status = %(to)s::text, status_reason = 'belt is torn',
             completed_at = CASE %(to)s::text WHEN 'COMPLETED' THEN now() WHEN 'ARCHIVED' THEN completed_at END,
             ended_at = CASE WHEN %(to)s::text IN ('COMPLETED', 'ABORTED') THEN now()
                             WHEN %(to)s::text = 'ARCHIVED' THEN ended_at END

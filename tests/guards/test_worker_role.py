@@ -38,6 +38,8 @@ REFUSED = [
     " VALUES ('lots', gen_random_uuid(), 'INSERT', 'nobody', 1)",
     "UPDATE audit_events SET actor = NULL",
     "UPDATE audit_seals SET events = 0",
+    "INSERT INTO flow_versions (flow_definition_id, version_num, status, graph_schema)"
+    " VALUES (md5('other flow')::uuid, 1, 'PUBLISHED', '{}')",
     "INSERT INTO users (email, role) VALUES ('me@plant.example', 'ADMIN')",
     "UPDATE users SET role = 'ADMIN'",
     "UPDATE flow_definitions SET name = '{}'",
@@ -60,7 +62,7 @@ ALLOWED = [
     " published_at = NULL, command_key = md5('APPLIED')::uuid WHERE id = md5('review')::uuid",
     "INSERT INTO lots (lot_code) VALUES ('new')",
     "UPDATE lots SET status = 'RELEASED', status_reason = 'passed' WHERE lot_code = 'RAW-1'",
-    "UPDATE lots SET status = 'HOLD' WHERE lot_code = 'RAW-1'",
+    "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'RAW-1'",
     "UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-2'",
     "SELECT FROM lots FOR UPDATE",
     "SELECT FROM flow_versions FOR UPDATE",

@@ -80,8 +80,10 @@ ILLNESSES: dict[str, tuple[str, Severity, Sequence[str], Sequence[str], str, str
     "a seal from the future": (
         "audit-seals", ERROR,
         [
+            "ALTER TABLE audit_seals DISABLE TRIGGER USER",
             "INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)"
-            " VALUES (1, 1000000000, 1, '', '')"
+            " VALUES (1, 1000000000, 1, '', '')",
+            "ALTER TABLE audit_seals ENABLE TRIGGER USER",
         ],
         [
             "ALTER TABLE audit_seals DISABLE TRIGGER USER", "DELETE FROM audit_seals",
@@ -92,6 +94,9 @@ ILLNESSES: dict[str, tuple[str, Severity, Sequence[str], Sequence[str], str, str
     "nobody seals": (
         "audit-seals", WARNING,
         [
+            # What others deleted from the ledger, to heal it, is an event.
+            "ALTER TABLE audit_events DISABLE TRIGGER USER", "DELETE FROM audit_events",
+            "ALTER TABLE audit_events ENABLE TRIGGER USER",
             "INSERT INTO audit_events (at, entity, entity_id, operation, db_user, xact_id)"
             " VALUES (now() - interval '5 hours', 'lots', gen_random_uuid(), 'INSERT', 'x', 1)"
         ],

@@ -14,6 +14,7 @@ from runworker.codes import Code
 from runworker.engine import Engine
 
 ROUNDS = 25
+STOP = "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE id = :lot"
 WAITS = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
 
 pytestmark = pytest.mark.usefixtures("first_try")
@@ -32,7 +33,10 @@ def test_a_run_waits_for_a_hold_that_is_not_committed_and_is_refused(plant: Plan
     life = Life(plant)
     engine.apply(life.until(1))
     with plant.transaction() as connection:
-        connection.execute(text("UPDATE lots SET status = 'HOLD' WHERE id = :lot"), {"lot": life.lots["mell"]})
+        connection.execute(
+            text("UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE id = :lot"),
+            {"lot": life.lots["mell"]},
+        )
         answer = plant.in_background(lambda: engine.apply([life.advance(2)]))
         plant.wait_for(WAITS)
         assert not answer.done()
@@ -45,7 +49,10 @@ def test_a_run_waits_for_a_hold_that_is_taken_back_and_goes_on(plant: Plant, eng
     life = Life(plant)
     engine.apply(life.until(1))
     with plant.transaction() as connection:
-        connection.execute(text("UPDATE lots SET status = 'HOLD' WHERE id = :lot"), {"lot": life.lots["mell"]})
+        connection.execute(
+            text("UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE id = :lot"),
+            {"lot": life.lots["mell"]},
+        )
         answer = plant.in_background(lambda: engine.apply([life.advance(2)]))
         plant.wait_for(WAITS)
         connection.rollback()

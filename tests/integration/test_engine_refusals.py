@@ -100,6 +100,13 @@ def test_a_user_who_is_deleted_meanwhile(plant: Plant, engine: Engine) -> None:
     assert (verdict.status, verdict.code) == (REJECTED, Code.UNKNOWN_USER)
 
 
+STEPS_OF_A_RUN = """
+    INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)
+    SELECT :id, index, 'node', CASE index WHEN 0 THEN 'IN_PROGRESS' ELSE 'PENDING' END, CASE index WHEN 0 THEN now() END
+    FROM generate_series(0, 10) AS index
+"""
+
+
 @pytest.mark.parametrize(("status", "expected"), [("RUNNING", Code.RUN_ALREADY_EXISTS), ("IDLE", None)])
 def test_a_run_that_somebody_else_creates_meanwhile(
     plant: Plant, engine: Engine, status: str, expected: Code | None
@@ -111,6 +118,8 @@ def test_a_run_that_somebody_else_creates_meanwhile(
             text("INSERT INTO production_runs (id, run_code, flow_version_id, status) VALUES (:id, 'X', :v, :status)"),
             {"id": run, "v": version, "status": status},
         )
+        if status == "RUNNING":
+            connection.execute(text(STEPS_OF_A_RUN), {"id": run})
         answer = plant.in_background(lambda: engine.apply([command]))
         plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
     (verdict,) = answer.result()
@@ -133,7 +142,7 @@ def test_a_run_that_is_held_by_hand_meanwhile(plant: Plant, engine: Engine) -> N
     """The command acts on the state that it finds once the other has committed."""
     (started,) = engine.apply([plant.command("start_run")])
     with plant.transaction() as connection:
-        connection.execute(text("UPDATE production_runs SET status = 'HOLD'"))
+        connection.execute(text("UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn'"))
         advance = plant.command("advance_step", run_id=started.run_id, to_step_index=1)
         answer = plant.in_background(lambda: engine.apply([advance]))
         plant.wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")

@@ -18,6 +18,7 @@ def test_a_step_that_left_its_state_undoes_the_batch(
     run, other = uuid4(), plant.command("start_run")
     start, advance, *_ = plant.life(run)
     engine.apply([start])
+    plant.sql("ALTER TABLE run_step_executions DISABLE TRIGGER trg_run_step_executions_run")
     outsider.stop_before_writing(other)
     waiting = outsider.begin(lambda: engine.apply([advance, other]))
     plant.sql("UPDATE run_step_executions SET status = 'SKIPPED' WHERE run_id = :run AND step_index = 0", run=run)

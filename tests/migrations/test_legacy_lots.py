@@ -37,6 +37,10 @@ LINK = (
     "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
     " VALUES (md5('{}')::uuid, md5('{}')::uuid, {})"
 )
+RELEASE = (
+    "INSERT INTO qc_decisions (lot_id, decision) SELECT id, 'PASS' FROM lots WHERE lot_code = '{}';"
+    "UPDATE lots SET status = 'RELEASED', temperature_c = 2 WHERE lot_code = '{}'"
+)
 REFUSED = {
     LINK.format("its own parent", "its own parent", 1): "guard_lot_genealogy_itself",
     LINK.format("never passed", "skewer", 1): "guard_lot_genealogy_released",
@@ -51,8 +55,8 @@ REFUSED = {
 STILL_POSSIBLE = (
     LINK.format("passed", "skewer", 10),
     "UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'passed'",
-    "UPDATE lots SET status = 'RELEASED', temperature_c = 2 WHERE lot_code = 'weighs less than nothing'",
-    "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'skewer'",
+    RELEASE.format("weighs less than nothing", "weighs less than nothing"),
+    RELEASE.format("skewer", "skewer"),
 )
 
 

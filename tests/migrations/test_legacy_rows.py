@@ -19,14 +19,15 @@ LEGACY = Path(__file__).with_name("legacy.sql")
 PLANT = Path(__file__).parents[1] / "guards" / "plant.sql"
 NEWER_ROWS = """
 INSERT INTO production_runs (run_code, flow_version_id) VALUES ('given up', md5('flow B 1')::uuid);
-UPDATE production_runs SET status = 'ABORTED', ended_at = now() WHERE run_code = 'given up';
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'
+WHERE run_code = 'given up';
 UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'given up';
 INSERT INTO lots (lot_code, lot_type, sku_type, step_index, metadata)
 SELECT type, type::lot_type, right(type, 2), 5, '{"colour": "red"}'
 FROM unnest(ARRAY['SKW15', 'SKW30', 'FRZ15', 'FRZ30', 'FG15', 'FG30']) AS type;
 INSERT INTO lots (lot_code, lot_type, sku_type) VALUES ('a pallet of 30', 'PAL', '30');
 UPDATE lots SET status = 'QUARANTINE' WHERE lot_code = 'SKW15';
-UPDATE lots SET status = 'REJECTED' WHERE lot_code = 'SKW15';
+UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'SKW15';
 """
 
 

@@ -20,7 +20,7 @@ CATALOGUE = """
     WHERE attnum > 0 AND NOT attisdropped
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid)
-    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype NOT IN ('n', 't')
     UNION ALL
     SELECT 'index', tablename::text, indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public'
     UNION ALL
@@ -78,7 +78,7 @@ def test_check_is_clean_at_head(database_url: str) -> None:
     "drift",
     [
         "ALTER TABLE lots ADD COLUMN colour text",
-        "ALTER TABLE production_runs DROP COLUMN status_reason",
+        "ALTER TABLE production_runs DROP COLUMN status_reason CASCADE",
         "ALTER TABLE suppliers ALTER COLUMN code TYPE varchar(60)",
         "ALTER TABLE users ALTER COLUMN full_name SET NOT NULL",
         "ALTER TABLE commands ALTER COLUMN deliveries SET DEFAULT 1",

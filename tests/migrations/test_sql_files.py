@@ -58,7 +58,7 @@ def test_files_hold_nothing_that_would_not_be_dropped() -> None:
     for name, text in FILES.items():
         created = []
         for statement in _statements(text):
-            kind = re.match(r"CREATE FUNCTION|CREATE TRIGGER|REVOKE EXECUTE ON FUNCTION", statement)
+            kind = re.match(r"CREATE FUNCTION|CREATE (CONSTRAINT )?TRIGGER|REVOKE EXECUTE ON FUNCTION", statement)
             assert kind, f"{name}: {statement}"
             created += [statement] if kind[0].startswith("CREATE") else []
         assert len(created) == len(revisions.CREATED.findall(text)), name

@@ -14,7 +14,7 @@ ON_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "command_claims": (*_WRITES, "DELETE"),
     "commands": _WRITES,
     "dead_letters": _ADDS,
-    "flow_versions": _ADDS,
+    "flow_versions": _READS,
     "lot_genealogy": _ADDS,
     "lots": _WRITES,
     "production_runs": _WRITES,

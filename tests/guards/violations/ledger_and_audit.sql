@@ -108,6 +108,22 @@ DELETE FROM audit_seals;
 -- refused: guard_audit_seals_append_only (TRUNCATE)
 TRUNCATE audit_seals;
 
+-- refused: guard_audit_seals_chain (far ahead)
+INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+VALUES (3, 9000000000, 2, '\x01', '\x02');
+
+-- refused: guard_audit_seals_chain (of another chain)
+INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+VALUES (3, 4, 2, '\x02', '\x03');
+
+-- refused: guard_audit_seals_chain (one event left out)
+INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+VALUES (4, 5, 2, '\x01', '\x02');
+
+-- refused: guard_audit_seals_chain (it says more than there is)
+INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
+VALUES (3, 4, 3, '\x01', '\x02');
+
 -- refused: uq_audit_seals_last_event_id
 INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
 VALUES (1, 2, 2, '\x00', '\x01');

@@ -18,6 +18,20 @@ VALUES (md5('rejected')::uuid, md5('DEB-2')::uuid, 1);
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('consumed')::uuid, md5('DEB-2')::uuid, 1);
 
+-- refused: guard_lot_genealogy_closed (CONSUMED)
+UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'DEB-2';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('RAW-2')::uuid, md5('DEB-2')::uuid, 1);
+
+-- refused: guard_lot_genealogy_closed (FINISHED)
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('RAW-2')::uuid, md5('finished')::uuid, 1);
+
+-- refused: guard_lot_genealogy_closed (REJECTED)
+UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'on hold';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('RAW-2')::uuid, md5('on hold')::uuid, 1);
+
 -- refused: guard_lot_genealogy_raw
 INSERT INTO lots (id, lot_code, lot_type) VALUES (md5('new')::uuid, 'new', 'RAW');
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
@@ -47,6 +61,41 @@ VALUES (md5('SKW15-2')::uuid, md5('new')::uuid, 1), (md5('SKW30-2')::uuid, md5('
 -- refused: guard_lot_genealogy_sku (30 into a shipment of 15)
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('SKW30-2')::uuid, md5('SHIP-2')::uuid, 1);
+
+-- refused: guard_lot_genealogy_sku (into meat)
+INSERT INTO lots (id, lot_code, lot_type) VALUES (md5('new')::uuid, 'new', 'MIX');
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW15-2')::uuid, md5('new')::uuid, 1);
+
+-- refused: guard_lot_genealogy_sku (15 through a lot that tells none into 30)
+INSERT INTO lots (id, lot_code, lot_type, weight_kg, status) VALUES
+    (md5('silent')::uuid, 'silent', NULL, 10, 'QUARANTINE'), (md5('new')::uuid, 'new', 'PAL', 10, 'QUARANTINE');
+UPDATE lots SET sku_type = '30' WHERE lot_code = 'new';
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'silent';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW15-2')::uuid, md5('silent')::uuid, 1);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('silent')::uuid, md5('new')::uuid, 1);
+
+-- refused: guard_lot_genealogy_sku (the same, the other link first)
+INSERT INTO lots (id, lot_code, lot_type, weight_kg, status) VALUES
+    (md5('silent')::uuid, 'silent', NULL, 10, 'QUARANTINE'), (md5('new')::uuid, 'new', 'PAL', 10, 'QUARANTINE');
+UPDATE lots SET sku_type = '30' WHERE lot_code = 'new';
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'silent';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('silent')::uuid, md5('new')::uuid, 1);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW15-2')::uuid, md5('silent')::uuid, 1);
+
+-- refused: guard_lot_genealogy_sku (both into a lot that tells none, through two others)
+INSERT INTO lots (id, lot_code, weight_kg, status)
+SELECT md5(code)::uuid, code, 10, 'QUARANTINE' FROM unnest(ARRAY['a', 'b', 'c']) AS code;
+UPDATE lots SET status = 'RELEASED' WHERE lot_code IN ('a', 'b');
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW15-2')::uuid, md5('a')::uuid, 1), (md5('SKW30-2')::uuid, md5('b')::uuid, 1),
+       (md5('a')::uuid, md5('c')::uuid, 1);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('b')::uuid, md5('c')::uuid, 1);
 
 -- refused: guard_lot_genealogy_quantity (more than is left)
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
@@ -88,6 +137,30 @@ UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'at buda';
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('at buda')::uuid, md5('at pest')::uuid, 1);
 
+-- refused: guard_lot_genealogy_site (neither has a run, and their codes tell)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES
+    (md5('a')::uuid, 'RAW-20260124-BUDA-0001', 10, 'QUARANTINE'), (md5('b')::uuid, 'MIXLOT-20260124-PEST-0001', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE id = md5('a')::uuid;
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('a')::uuid, md5('b')::uuid, 1);
+
+-- refused: guard_lot_genealogy_site (through a lot that tells none)
+INSERT INTO production_runs (id, run_code, flow_version_id)
+VALUES (md5('pest')::uuid, 'RUN-20260124-PEST-12345', md5('published')::uuid);
+INSERT INTO lots (id, lot_code, weight_kg, status, production_run_id) VALUES
+    (md5('a')::uuid, 'RAW-20260124-BUDA-0001', 10, 'QUARANTINE', NULL),
+    (md5('silent')::uuid, 'silent', 10, 'QUARANTINE', NULL), (md5('b')::uuid, 'b', 10, 'QUARANTINE', md5('pest')::uuid);
+UPDATE lots SET status = 'RELEASED' WHERE id IN (md5('a')::uuid, md5('silent')::uuid);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('silent')::uuid, md5('b')::uuid, 1);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('a')::uuid, md5('silent')::uuid, 1);
+
+-- refused: guard_lot_genealogy_archived (into a lot without a run)
+INSERT INTO lots (id, lot_code, lot_type, step_index) VALUES (md5('new')::uuid, 'new', 'DEB', 2);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('put away')::uuid, md5('new')::uuid, 1);
+
 -- refused: guard_lot_genealogy_archived
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('put away')::uuid, md5('DEB-2')::uuid, 1);
@@ -113,9 +186,10 @@ INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('a')::uuid, md5('b')::uuid, 1), (md5('b')::uuid, md5('a')::uuid, 1);
 
 -- refused: guard_lot_genealogy_cycle (a thousand lots long)
-INSERT INTO lots (id, lot_code, status, weight_kg)
-SELECT md5('chain ' || n)::uuid, 'chain ' || n, 'QUARANTINE', 10 FROM generate_series(1, 1000) AS n;
-UPDATE lots SET status = 'RELEASED' WHERE lot_code LIKE 'chain %';
+INSERT INTO lots (id, lot_code, lot_type, sku_type, status, weight_kg)
+SELECT md5('chain ' || n)::uuid, 'PAL-20260124-BUDA-' || 1000 + n, 'PAL', '15', 'QUARANTINE', 10
+FROM generate_series(1, 1000) AS n;
+UPDATE lots SET status = 'RELEASED' WHERE lot_code LIKE 'PAL-20260124-BUDA-%';
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 SELECT md5('chain ' || n)::uuid, md5('chain ' || n + 1)::uuid, 1 FROM generate_series(1, 999) AS n;
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)

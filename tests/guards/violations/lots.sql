@@ -97,15 +97,25 @@ UPDATE lots SET sku_type = '15' WHERE lot_code = 'finished';
 UPDATE lots SET supplier_id = md5('supplier')::uuid WHERE lot_code = 'rejected';
 
 -- refused: guard_lots_frozen (weight, while it is REJECTED)
-UPDATE lots SET status = 'REJECTED', weight_kg = 11 WHERE lot_code = 'on hold';
+UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke', weight_kg = 11 WHERE lot_code = 'on hold';
 
--- refused: guard_lots_linked (step of a parent)
-UPDATE lots SET step_index = 9 WHERE lot_code = 'RAW-2';
+-- refused: guard_lots_step (another)
+UPDATE lots SET step_index = 2 WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_step (none any more, so that no HOLD keeps the run)
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke', step_index = NULL WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_linked (step of a parent that had none)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('new')::uuid, md5('DEB-2')::uuid, 1);
+UPDATE lots SET step_index = 9 WHERE lot_code = 'new';
 
 -- refused: guard_lots_linked (SKU of a child)
 UPDATE lots SET sku_type = '30' WHERE lot_code = 'SHIP-2';
 
--- refused: guard_lots_linked (step of a child, together with a SKU that it may lose)
+-- refused: guard_lots_step (of a child, together with a SKU that it may lose)
 UPDATE lots SET sku_type = NULL, step_index = 9 WHERE lot_code = 'SHIP-2';
 
 -- refused: guard_lots_linked (SKU of a pallet that has one)
@@ -116,6 +126,48 @@ INSERT INTO lots (id, lot_code, lot_type, step_index) VALUES (md5('new')::uuid, 
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('SKW30-2')::uuid, md5('new')::uuid, 1);
 UPDATE lots SET sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (SKU of a pallet that had none, against the parent of its parent)
+INSERT INTO lots (id, lot_code, lot_type, step_index, weight_kg, status) VALUES
+    (md5('new')::uuid, 'new', 'PAL', 9, 10, 'QUARANTINE'), (md5('silent')::uuid, 'silent', NULL, NULL, 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'silent';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW30-2')::uuid, md5('silent')::uuid, 1), (md5('silent')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lots_released (a whole quarantine)
+UPDATE lots SET status = 'RELEASED' WHERE status = 'QUARANTINE';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_lots_released (the decision on it was a HOLD)
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1';
+INSERT INTO qc_decisions (lot_id, decision, notes) VALUES (md5('raw lot')::uuid, 'HOLD', 'smells of smoke');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_lots_released (the decision was on another lot)
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1';
+INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('on hold')::uuid, 'PASS');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_lots_released (from HOLD)
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'on hold';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_lots_released (from HOLD, by a command of another transaction)
+UPDATE lots SET status = 'RELEASED', command_key = md5('APPLIED')::uuid WHERE lot_code = 'on hold';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_lots_released (from HOLD, by another command)
+INSERT INTO commands (idempotency_key, command, payload, lot_id, status, verdict, decided_at)
+VALUES (md5('now')::uuid, 'consume_lot', '{}', md5('on hold')::uuid, 'APPLIED', '{}', now());
+UPDATE lots SET status = 'RELEASED', command_key = md5('now')::uuid WHERE lot_code = 'on hold';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_lots_reason (HOLD)
+UPDATE lots SET status = 'HOLD' WHERE lot_code = 'RAW-1';
+
+-- refused: guard_lots_reason (ten blanks)
+UPDATE lots SET status = 'REJECTED', status_reason = '          ' WHERE lot_code = 'on hold';
 
 -- refused: guard_lots_taken
 UPDATE lots SET weight_kg = 2.49 WHERE lot_code = 'RAW-2';

@@ -14,7 +14,7 @@ UPDATE production_runs SET current_step_index = -1 WHERE run_code = 'held';
 UPDATE production_runs SET ended_at = now() WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (HOLD and completed)
-UPDATE production_runs SET status = 'HOLD', completed_at = now() WHERE run_code = 'running';
+UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn', completed_at = now() WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (COMPLETED, nobody says when)
 UPDATE production_runs SET status = 'COMPLETED', ended_at = now() WHERE run_code = 'at last step';
@@ -23,10 +23,11 @@ UPDATE production_runs SET status = 'COMPLETED', ended_at = now() WHERE run_code
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now() WHERE run_code = 'at last step';
 
 -- refused: ck_production_runs_times (ABORTED, no end)
-UPDATE production_runs SET status = 'ABORTED' WHERE run_code = 'running';
+UPDATE production_runs SET status = 'ABORTED', status_reason = 'power failure' WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (ABORTED and completed)
-UPDATE production_runs SET status = 'ABORTED', completed_at = now(), ended_at = now() WHERE run_code = 'running';
+UPDATE production_runs SET status = 'ABORTED', status_reason = 'power failure', completed_at = now(), ended_at = now()
+WHERE run_code = 'running';
 
 -- refused: ck_production_runs_times (ARCHIVED, no end, behind its guard)
 ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
@@ -69,9 +70,9 @@ INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', m
 INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('deprecated')::uuid, 'RUNNING');
 
 -- refused: guard_production_runs_pin (a legacy run, to a DRAFT)
-ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs DISABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
-ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs ENABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = md5('draft')::uuid WHERE run_code = 'running';
 
 -- refused: guard_production_runs_pin (started after its version was withdrawn)
@@ -88,9 +89,9 @@ UPDATE production_runs SET flow_version_id = md5('deprecated')::uuid WHERE run_c
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
 
 -- refused: guard_production_runs_repin (a legacy run, a second time)
-ALTER TABLE production_runs DISABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs DISABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
-ALTER TABLE production_runs ENABLE TRIGGER trg_production_runs_guard;
+ALTER TABLE production_runs ENABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'running';
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
 
@@ -152,21 +153,81 @@ UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at 
 INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'RUNNING');
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'new';
 
+-- refused: guard_production_runs_steps (it moves, they do not)
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it begins without any)
+INSERT INTO production_runs (run_code, flow_version_id, status) VALUES ('new', md5('published')::uuid, 'RUNNING');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (an IDLE one starts without any)
+INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('published')::uuid);
+UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'new';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it begins with one)
+INSERT INTO production_runs (id, run_code, flow_version_id, status)
+VALUES (md5('new')::uuid, 'new', md5('published')::uuid, 'RUNNING');
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)
+VALUES (md5('new')::uuid, 0, 'node-0', 'IN_PROGRESS', now());
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it starts and none does)
+UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'idle';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (it goes back, and a later one stays COMPLETED)
+UPDATE production_runs SET current_step_index = 1, status_reason = 'belt is torn' WHERE run_code = 'at last step';
+UPDATE run_step_executions SET status = 'PENDING', started_at = NULL WHERE id = md5('at last step 10')::uuid;
+UPDATE run_step_executions SET status = 'IN_PROGRESS', completed_at = NULL WHERE id = md5('at last step 1')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (together with a change of the run that concerns no step)
+UPDATE production_runs SET summary = '{}' WHERE run_code = 'running';
+UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_open_steps (COMPLETED)
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
+WHERE run_code = 'at last step';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_open_steps (ABORTED)
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'
+WHERE run_code = 'running';
+SET CONSTRAINTS ALL IMMEDIATE;
+
 -- refused: guard_production_runs_quality (advanced)
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
 VALUES ('new', 'QUARANTINE', 1, md5('running')::uuid);
-UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new';
 UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
 
 -- refused: guard_production_runs_quality (completed)
 INSERT INTO lots (lot_code, status, step_index, production_run_id)
 VALUES ('new', 'QUARANTINE', 10, md5('at last step')::uuid);
-UPDATE lots SET status = 'HOLD' WHERE lot_code = 'new';
+UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new';
 UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now()
 WHERE run_code = 'at last step';
 
 -- refused: guard_production_runs_live_lots
 UPDATE production_runs SET current_step_index = 0 WHERE run_code = 'running';
+
+-- refused: guard_production_runs_reason (HOLD)
+UPDATE production_runs SET status = 'HOLD' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_reason (HOLD, ten blanks)
+UPDATE production_runs SET status = 'HOLD', status_reason = '          ' WHERE run_code = 'running';
+
+-- refused: guard_production_runs_reason (ABORTED)
+UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = NULL WHERE run_code = 'held';
+
+-- refused: guard_production_runs_reason (resumed)
+UPDATE production_runs SET status = 'RUNNING', status_reason = NULL WHERE run_code = 'held';
+
+-- refused: guard_production_runs_reason (a way back)
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'at last step';
 
 -- refused: guard_production_runs_delete
 DELETE FROM production_runs WHERE run_code = 'completed';

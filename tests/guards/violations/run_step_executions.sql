@@ -55,6 +55,64 @@ WHERE id = md5('completed 3')::uuid;
 -- refused: guard_run_step_executions_finished (edited)
 UPDATE run_step_executions SET completed_at = completed_at - interval '1 day' WHERE id = md5('archived 0')::uuid;
 
+-- refused: guard_run_step_executions_run (they move, it does not)
+UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid;
+UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 3')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_run (back)
+UPDATE run_step_executions SET status = 'PENDING', started_at = NULL WHERE id = md5('held 1')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_run (a few given to an older system's run)
+ALTER TABLE run_step_executions DISABLE TRIGGER USER;
+DELETE FROM run_step_executions WHERE run_id = md5('running')::uuid;
+ALTER TABLE run_step_executions ENABLE TRIGGER USER;
+INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('running')::uuid, 10, 'node-10');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_skipped (PENDING, past it)
+UPDATE run_step_executions SET status = 'SKIPPED' WHERE id = md5('running 3')::uuid;
+UPDATE production_runs SET current_step_index = 10 WHERE run_code = 'running';
+UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid;
+UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 10')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_skipped (IN_PROGRESS)
+UPDATE run_step_executions SET status = 'SKIPPED' WHERE id = md5('running 1')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_skipped (to complete the run where it stands)
+UPDATE run_step_executions SET status = 'SKIPPED' WHERE run_id = md5('running')::uuid AND status = 'PENDING';
+UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid;
+UPDATE production_runs SET status = 'COMPLETED', completed_at = now(), ended_at = now() WHERE run_code = 'running';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_skipped (from the beginning, its graph says the index)
+INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_schema)
+VALUES (md5('drawn')::uuid, md5('other flow')::uuid, 1, 'PUBLISHED',
+        '{"nodes": [{"type": "start", "data": {"stepIndex": 0}}, {"type": "process", "data": {"stepIndex": 7}}]}');
+INSERT INTO production_runs (id, run_code, flow_version_id) VALUES (md5('new')::uuid, 'new', md5('drawn')::uuid);
+INSERT INTO run_step_executions (run_id, step_index, node_id, status)
+VALUES (md5('new')::uuid, 7, 'skipped', 'SKIPPED');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_skipped (from the beginning, its graph is a chain)
+INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_schema)
+VALUES (md5('drawn')::uuid, md5('other flow')::uuid, 1, 'PUBLISHED',
+        '{"nodes": [{"type": "group"}, {"type": "start"}, {"type": "process"}, {"type": "end"}]}');
+INSERT INTO production_runs (id, run_code, flow_version_id) VALUES (md5('new')::uuid, 'new', md5('drawn')::uuid);
+INSERT INTO run_step_executions (run_id, step_index, node_id, status)
+VALUES (md5('new')::uuid, 2, 'skipped', 'SKIPPED');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_added
+ALTER TABLE run_step_executions DISABLE TRIGGER USER;
+DELETE FROM run_step_executions WHERE run_id = md5('aborted')::uuid;
+ALTER TABLE run_step_executions ENABLE TRIGGER USER;
+INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('aborted')::uuid, 10, 'node-10');
+SET CONSTRAINTS ALL IMMEDIATE;
+
 -- refused: guard_run_step_executions_delete
 DELETE FROM run_step_executions WHERE id = md5('running 3')::uuid;
 
