@@ -26,7 +26,7 @@ KNOWN = {
     "tasks/consumer.py": {"_keep"},
     "tasks/letters.py": {"keep", "take"},
     "tasks/quarantine.py": {"_answer"},  # tests/acceptance/test_poison.py
-    "tasks/requests.py": {"_conclude_dropped", "_put_back"},  # after a verdict; to the queue
+    "tasks/requests.py": {"_conclude_dropped", "_return"},  # after a verdict; to the queue
     "transport/acknowledging.py": {"reject"},
     "upkeep/dead_letters.py": {"_collect"},
 }
