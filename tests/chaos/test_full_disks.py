@@ -75,7 +75,6 @@ def test_a_full_disk_under_the_tables_decides_nothing(postgres_disk: SmallDisk, 
     misspelt = crew.upstream.send_task("runworker.start_run", kwargs={}, task_id="misspelt")
     commands += sent(crew)
     eventually(lambda: not crew.held(), "everything given back", seconds=20)
-    assert said(crew, 0, '"53100".*database.retry')
     postgres_disk.free()
 
     eventually(partial(applied, plant, len(commands)), "all decided", seconds=30)
