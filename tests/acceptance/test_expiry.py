@@ -7,7 +7,7 @@ from sqlalchemy import text
 from tests.crew import PREFORK, Crew, eventually
 from tests.plant import STEPS
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 BACKLOG = 250
 
