@@ -90,7 +90,9 @@ def test_a_cold_shutdown_loses_nothing_either(crew: Crew, pool: Sequence[str]) -
     assert crew.plant.run(UUID(run))[1] == STEPS[1]
 
 
-def test_a_pool_process_that_dies_before_the_broker_is_reached_is_replaced(crew: Crew) -> None:
+@pytest.mark.parametrize("lost", [b"nothing of ours", b"_kombu.binding"], ids=["reached", "lost again"])
+def test_a_pool_process_that_dies_before_the_broker_is_reached_is_replaced(crew: Crew, lost: bytes) -> None:
+    """Also where the connection breaks once more before the event loop has the pool."""
     with Proxy(crew.broker_url) as broker:
         broker.go_away()
         worker = crew.launch(PREFORK, broker_url=SecretStr(broker.url), result_backend_url=SecretStr(broker.url))
@@ -98,6 +100,7 @@ def test_a_pool_process_that_dies_before_the_broker_is_reached_is_replaced(crew:
         eventually(lambda: "Cannot connect" in crew.written(), "a look for the broker")
         os.kill(pool[0], signal.SIGKILL)
         eventually(lambda: not is_alive(pool[0]), "its end")
+        broker.lose_answer_to(lost)
         broker.come_back()
         assert crew.verdict(crew.send("start_run"))["status"] == "APPLIED"
         eventually(lambda: len(pool_of(worker)) == 2, "another")

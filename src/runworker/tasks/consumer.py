@@ -91,7 +91,10 @@ class Consumer(StockConsumer):
     def on_close(self) -> None:
         """Forget requests that no pool process has begun: the connection is lost, and they are delivered again."""
         if self.pool.uses_semaphore:  # of processes
-            _stand_by_what_is_written(self.pool._pool)
+            pool = self.pool._pool
+            _stand_by_what_is_written(pool)
+            # None before an event loop has the pool: then a dead process keeps its queues, and a new one finds none.
+            pool.on_process_down = pool.on_process_down or (lambda _process: None)
         if self.batches is not None:
             self.batches.forget()
         super().on_close()
