@@ -156,10 +156,7 @@ class Request(StockRequest):
 
     @property
     def deaths(self) -> int | None:
-        """How many processes have ended while they did it alone, and less than that of one that is not suspect yet.
-
-        As `transport.deaths_of` has it.
-        """
+        """How many processes have ended while they did it alone, or what else `transport.deaths_of` tells."""
         return deaths_of(self.message.headers)
 
     def count_death(self, company: int) -> None:

@@ -74,7 +74,7 @@ class Channel(BindingChannel):
         return self._lease.holder if self._lease else ""
 
     def note_of(self, holder: str) -> str:
-        """Key of the note that tells which message a holder does alone."""
+        """Key of the note that tells which messages a holder has begun, and nothing else."""
         return self.prefixed(f"{self.unacked_key}_begun.{holder}")
 
     def prefixed(self, key: str) -> str:
