@@ -44,8 +44,13 @@ BEGIN
 END;
 $$;
 
+-- No run leaves its lots behind. Which other lots quality control has to be done with depends on the gates of the
+-- plan, which the worker reads. A lot that goes on HOLD locks its run (trg_lots_update_hold): either the run sees
+-- the HOLD, or it had moved on before.
+--
+-- enable_seqscan: plans are cached, and the first may be made while tables are empty; look-ups shall stay look-ups.
 CREATE FUNCTION guard_production_run() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     expected record;
     last_step integer;
@@ -150,6 +155,26 @@ BEGIN
         END IF;
     END IF;
 
+    IF NEW.current_step_index < OLD.current_step_index THEN
+        IF EXISTS (
+            SELECT FROM public.lots
+            WHERE production_run_id = OLD.id AND step_index > NEW.current_step_index AND status <> 'REJECTED'
+        ) THEN
+            RAISE EXCEPTION 'Run % cannot go back to step %: live lots belong to later steps.',
+                OLD.id, NEW.current_step_index
+                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_live_lots';
+        END IF;
+    ELSIF NEW.current_step_index > OLD.current_step_index OR (NEW.status = 'COMPLETED' AND OLD.status = 'RUNNING') THEN
+        IF EXISTS (
+            SELECT FROM public.lots
+            WHERE production_run_id = OLD.id AND step_index = OLD.current_step_index AND status = 'HOLD'
+        ) THEN
+            RAISE EXCEPTION 'Run % cannot leave step %: a lot of this step is on HOLD.',
+                OLD.id, OLD.current_step_index
+                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_quality';
+        END IF;
+    END IF;
+
     RETURN NEW;
 END;
 $$;
@@ -182,44 +207,6 @@ FOR EACH ROW WHEN (
     AND coalesce(char_length(btrim(NEW.status_reason, E' \t\n\r')), 0) < 10
 )
 EXECUTE FUNCTION guard_production_run_reason();
-
--- No run leaves its lots behind. Which other lots quality control has to be done with depends on the gates of the
--- plan, which the worker reads. A lot that goes on HOLD locks its run (trg_lots_update_hold): either the run sees
--- the HOLD, or it had moved on before.
---
--- enable_seqscan: plans are cached, and the first may be made while tables are empty; look-ups shall stay look-ups.
-CREATE FUNCTION guard_production_run_lots() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
-BEGIN
-    IF NEW.current_step_index < OLD.current_step_index THEN
-        IF EXISTS (
-            SELECT FROM public.lots
-            WHERE production_run_id = OLD.id AND step_index > NEW.current_step_index AND status <> 'REJECTED'
-        ) THEN
-            RAISE EXCEPTION 'Run % cannot go back to step %: live lots belong to later steps.',
-                OLD.id, NEW.current_step_index
-                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_live_lots';
-        END IF;
-    ELSIF EXISTS (
-        SELECT FROM public.lots
-        WHERE production_run_id = OLD.id AND step_index = OLD.current_step_index AND status = 'HOLD'
-    ) THEN
-        RAISE EXCEPTION 'Run % cannot leave step %: a lot of this step is on HOLD.',
-            OLD.id, OLD.current_step_index
-            USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_quality';
-    END IF;
-    RETURN NEW;
-END;
-$$;
-
-REVOKE EXECUTE ON FUNCTION guard_production_run_lots() FROM PUBLIC;
-
-CREATE TRIGGER trg_production_runs_lots
-BEFORE UPDATE ON production_runs
-FOR EACH ROW WHEN (
-    NEW.current_step_index <> OLD.current_step_index OR (NEW.status = 'COMPLETED' AND OLD.status = 'RUNNING')
-)
-EXECUTE FUNCTION guard_production_run_lots();
 
 CREATE TRIGGER guard_production_runs_truncate
 BEFORE TRUNCATE ON production_runs
