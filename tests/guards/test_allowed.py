@@ -6,6 +6,10 @@ import pytest
 ALLOWED = {
     "a draft is discarded": ("DELETE FROM flow_versions WHERE id = md5('draft')::uuid", 1),
     "a draft is redrawn": ("UPDATE flow_versions SET graph_schema = '{}' WHERE id = md5('draft')::uuid", 1),
+    "a version goes back from review and is redrawn": (
+        "UPDATE flow_versions SET status = 'DRAFT', graph_schema = '{}' WHERE id = md5('review')::uuid",
+        1,
+    ),
     "a version is deprecated": (
         "UPDATE flow_versions SET status = 'DEPRECATED', command_key = md5('APPLIED')::uuid"
         " WHERE id = md5('published')::uuid",

@@ -14,8 +14,9 @@ UPDATE flow_versions SET status = 'PUBLISHED' WHERE id = md5('review')::uuid;
 
 -- refused: uq_flow_versions_one_published (moved to a flow that has one)
 INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_schema)
-VALUES (md5('other')::uuid, md5('other flow')::uuid, 1, 'REVIEW', '{}');
+VALUES (md5('other')::uuid, md5('other flow')::uuid, 1, 'DRAFT', '{}');
 UPDATE flow_versions SET flow_definition_id = md5('flow')::uuid, version_num = 9 WHERE id = md5('other')::uuid;
+UPDATE flow_versions SET status = 'REVIEW' WHERE id = md5('other')::uuid;
 UPDATE flow_versions SET status = 'PUBLISHED' WHERE id = md5('other')::uuid;
 
 -- refused: guard_flow_versions_immutable (graph of a PUBLISHED version)
@@ -75,3 +76,6 @@ UPDATE flow_versions SET status = 'PUBLISHED', graph_schema = '{"nodes": [{}]}' 
 -- refused: guard_flow_versions_reviewed (its number)
 UPDATE flow_versions SET status = 'DEPRECATED' WHERE id = md5('published')::uuid;
 UPDATE flow_versions SET status = 'PUBLISHED', version_num = 9 WHERE id = md5('review')::uuid;
+
+-- refused: guard_flow_versions_reviewed (its graph, before it is published)
+UPDATE flow_versions SET graph_schema = '{"nodes": [{}]}' WHERE id = md5('review')::uuid;
