@@ -2,18 +2,22 @@
 --
 -- New lots:
 --     guard_lots_insert               a lot begins CREATED or QUARANTINE
---     guard_lots_finished_run         none is added to a run that is COMPLETED, ABORTED or ARCHIVED
---     guard_lots_legacy_type          none is of a legacy type (SKW, FRZ, FG); those that are there stay readable
+--     guard_lots_finished_run         none is added to a run that is COMPLETED, ABORTED or ARCHIVED, nor given to it later
+--     guard_lots_legacy_type          none is of a legacy type (SKW, FRZ, FG), nor becomes of one; those that are there stay
+--                                     readable
 -- New lots, and those where it changes; what is wrong in an older row hinders nobody:
 --     guard_lots_sku                  a ...15 lot has SKU 15, a ...30 lot has SKU 30
 --     guard_lots_weight               a weight, where there is one, is a number above zero (numeric takes NaN)
 -- What stays:
---     guard_lots_identity             id, lot_code, lot_type and production_run_id never change
+--     guard_lots_identity             id and lot_code never change; lot_type and production_run_id are given once, to a lot of
+--                                     an older system that has none
 --     guard_lots_frozen               neither do step_index, weight_kg, sku_type and supplier_id of a lot that is
---                                     CONSUMED, FINISHED or REJECTED, or becomes so in the same UPDATE
+--                                     CONSUMED, FINISHED or REJECTED, or becomes so in the same UPDATE; nor is a lot that is
+--                                     FINISHED or REJECTED given a type or a run
 --     guard_lots_step                 neither does step_index, once it is set: by it quality control holds the run
---     guard_lots_linked               step_index and sku_type stay once a parent or child is known: what may be made of
---                                     what was judged by them
+--     guard_lots_linked               the SKU stays once a parent or child is known: what may be made of what was judged by it.
+--                                     Step, type and, with the type, SKU that a lot is given then fit its parents and children
+--     guard_lot_genealogy_site        so does the site of the run that a lot is given
 --     guard_lots_taken                the weight does not drop below what was taken from the lot
 -- Moves and ends:
 --     guard_lots_move                 legal moves only; RELEASED to FINISHED is for SHIP lots, which have no child
@@ -95,13 +99,13 @@ FOR EACH ROW WHEN (NEW.production_run_id IS NOT NULL) EXECUTE FUNCTION guard_lot
 CREATE FUNCTION guard_lot_values() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'INSERT' AND NEW.lot_type IN ('SKW', 'FRZ', 'FG') THEN
+    IF (TG_OP = 'INSERT' OR NEW.lot_type IS DISTINCT FROM OLD.lot_type) AND NEW.lot_type IN ('SKW', 'FRZ', 'FG') THEN
         RAISE EXCEPTION 'Lot % cannot be of type %: it is a legacy type, say %15 or %30.',
             NEW.id, NEW.lot_type, NEW.lot_type, NEW.lot_type
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_legacy_type';
     END IF;
 
-    IF (TG_OP = 'INSERT' OR NEW.sku_type IS DISTINCT FROM OLD.sku_type)
+    IF (TG_OP = 'INSERT' OR (NEW.lot_type, NEW.sku_type) IS DISTINCT FROM (OLD.lot_type, OLD.sku_type))
        AND NEW.sku_type IS DISTINCT FROM coalesce(public.sku_of_lot_type(NEW.lot_type), NEW.sku_type) THEN
         RAISE EXCEPTION 'Lot % is of type % and cannot have SKU %: its SKU is %.',
             NEW.id, NEW.lot_type, coalesce(NEW.sku_type, 'none'), public.sku_of_lot_type(NEW.lot_type)
@@ -128,7 +132,9 @@ EXECUTE FUNCTION guard_lot_values();
 
 CREATE TRIGGER trg_lots_update_values
 BEFORE UPDATE ON lots
-FOR EACH ROW WHEN ((NEW.sku_type, NEW.weight_kg) IS DISTINCT FROM (OLD.sku_type, OLD.weight_kg))
+FOR EACH ROW WHEN (
+    (NEW.lot_type, NEW.sku_type, NEW.weight_kg) IS DISTINCT FROM (OLD.lot_type, OLD.sku_type, OLD.weight_kg)
+)
 EXECUTE FUNCTION guard_lot_values();
 
 -- guard_lots_identity, guard_lots_frozen, guard_lots_step, guard_lots_linked, guard_lots_taken. The identity stays from the first
@@ -137,19 +143,24 @@ EXECUTE FUNCTION guard_lot_values();
 CREATE FUNCTION guard_lot_core() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-    closed CONSTANT text[] := ARRAY['CONSUMED', 'FINISHED', 'REJECTED'];
+    closed text[] := ARRAY['FINISHED', 'REJECTED'];
     taken_kg numeric;
 BEGIN
-    IF (NEW.id, NEW.lot_code, NEW.lot_type, NEW.production_run_id)
-       IS DISTINCT FROM (OLD.id, OLD.lot_code, OLD.lot_type, OLD.production_run_id) THEN
-        RAISE EXCEPTION 'Lot % (%): id, lot_code, lot_type and production_run_id never change.',
+    IF (NEW.id, NEW.lot_code) IS DISTINCT FROM (OLD.id, OLD.lot_code)
+       OR OLD.lot_type IS NOT NULL AND NEW.lot_type IS DISTINCT FROM OLD.lot_type
+       OR OLD.production_run_id IS NOT NULL AND NEW.production_run_id IS DISTINCT FROM OLD.production_run_id THEN
+        RAISE EXCEPTION 'Lot % (%): id and lot_code never change, lot_type and production_run_id are given once.',
             OLD.id, OLD.lot_code
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_identity';
     END IF;
 
+    IF (NEW.step_index, NEW.weight_kg, NEW.sku_type, NEW.supplier_id)
+       IS DISTINCT FROM (OLD.step_index, OLD.weight_kg, OLD.sku_type, OLD.supplier_id) THEN
+        closed := closed || 'CONSUMED'::text;
+    END IF;
     IF OLD.status = ANY (closed) OR NEW.status = ANY (closed) THEN
-        RAISE EXCEPTION 'Lot % (%) is %: step_index, weight_kg, sku_type and supplier_id stay as they are.',
-            OLD.id, OLD.lot_code, NEW.status
+        RAISE EXCEPTION 'Lot % (%) is %: step_index, weight_kg, sku_type and supplier_id stay as they are, and so do type and'
+            ' run once it is FINISHED or REJECTED.', OLD.id, OLD.lot_code, NEW.status
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_frozen';
     END IF;
 
@@ -161,13 +172,30 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM public.require_read_committed(TG_TABLE_NAME);
     END IF;
-    IF (NEW.step_index, NEW.sku_type) IS DISTINCT FROM (OLD.step_index, OLD.sku_type) AND (
+    -- A SKU that comes with the type that names it is looked at once both are written (trg_lots_updated_adopted).
+    IF NEW.sku_type IS DISTINCT FROM OLD.sku_type
+       AND (OLD.sku_type IS NULL AND OLD.lot_type IS NULL
+            AND NEW.sku_type = public.sku_of_lot_type(NEW.lot_type)) IS NOT TRUE AND (
         EXISTS (SELECT FROM public.lot_genealogy WHERE parent_lot_id = OLD.id)
         OR EXISTS (SELECT FROM public.lot_genealogy WHERE child_lot_id = OLD.id)
     ) THEN
-        RAISE EXCEPTION 'Lot % (%) has parents or children: its step_index and sku_type stay as they are.',
-            OLD.id, OLD.lot_code
+        RAISE EXCEPTION 'Lot % (%) has parents or children: its sku_type stays as it is.', OLD.id, OLD.lot_code
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_linked';
+    END IF;
+
+    IF NEW.step_index IS DISTINCT FROM OLD.step_index THEN
+        PERFORM public.search_alone();
+        IF EXISTS (
+            SELECT FROM public.lot_genealogy AS link JOIN public.lots AS parent ON parent.id = link.parent_lot_id
+            WHERE link.child_lot_id = OLD.id AND parent.step_index >= NEW.step_index
+        ) OR EXISTS (
+            SELECT FROM public.lot_genealogy AS link JOIN public.lots AS child ON child.id = link.child_lot_id
+            WHERE link.parent_lot_id = OLD.id AND child.step_index <= NEW.step_index
+        ) THEN
+            RAISE EXCEPTION 'Lot % (%) cannot be of step %: its parents are of earlier steps, and its children of later ones.',
+                OLD.id, OLD.lot_code, NEW.step_index
+                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_linked';
+        END IF;
     END IF;
 
     IF NEW.weight_kg IS DISTINCT FROM OLD.weight_kg THEN
@@ -248,6 +276,70 @@ CREATE TRIGGER trg_lots_update_pallet_sku
 BEFORE UPDATE ON lots
 FOR EACH ROW WHEN (OLD.lot_type = 'PAL' AND OLD.sku_type IS NULL AND NEW.sku_type IS NOT NULL)
 EXECUTE FUNCTION guard_lot_pallet_sku();
+
+-- guard_lots_finished_run, for a lot of an older system that is given its run. The run is locked: a lot that is on HOLD
+-- must not come to a step that the run is leaving.
+CREATE TRIGGER trg_lots_update_run
+BEFORE UPDATE ON lots
+FOR EACH ROW WHEN (OLD.production_run_id IS NULL AND NEW.production_run_id IS NOT NULL)
+EXECUTE FUNCTION guard_lot_of_finished_run();
+
+-- guard_lots_linked and guard_lot_genealogy_site, for a lot of an older system that is given its type or its run. What a
+-- run's code tells as well as the lot's own code told is nothing new.
+CREATE FUNCTION guard_lot_adopted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    before_skewering CONSTANT text[] := ARRAY['RAW', 'DEB', 'BULK', 'MIX'];
+    parents bigint;
+    skus text[];
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM public.require_read_committed(TG_TABLE_NAME);
+    END IF;
+    PERFORM public.search_alone();
+    IF NEW.lot_type IS DISTINCT FROM OLD.lot_type THEN
+        SELECT count(DISTINCT link.parent_lot_id), array_agg(DISTINCT within.sku) FILTER (WHERE within.sku IS NOT NULL)
+        INTO parents, skus
+        FROM public.lot_genealogy AS link LEFT JOIN LATERAL public.skus_within(link.parent_lot_id) AS within ON true
+        WHERE link.child_lot_id = NEW.id;
+        IF (CASE WHEN NEW.lot_type = 'RAW' THEN parents > 0
+                 WHEN NEW.lot_type = 'SHIP' THEN EXISTS (SELECT FROM public.lot_genealogy WHERE parent_lot_id = NEW.id)
+                 WHEN NEW.lot_type::text = ANY (before_skewering) THEN skus IS NOT NULL
+                 ELSE cardinality(skus) > 1 OR NEW.sku_type <> ALL (skus) END)
+           OR NEW.sku_type IS NOT NULL AND EXISTS (
+               SELECT FROM public.lot_genealogy AS link JOIN public.lots AS child ON child.id = link.child_lot_id
+               WHERE link.parent_lot_id = NEW.id AND child.lot_type::text = ANY (before_skewering)
+           ) THEN
+            RAISE EXCEPTION 'Lot % (%) cannot be of type %: that does not fit what it is made of (parents: %, SKU: %),'
+                ' or what was made of it.',
+                NEW.id, NEW.lot_code, NEW.lot_type, parents, coalesce(array_to_string(skus, ' and '), 'none')
+                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lots_linked';
+        END IF;
+        PERFORM public.guard_lot_link_skus(NEW.id, child_lot_id) FROM public.lot_genealogy WHERE parent_lot_id = NEW.id;
+    END IF;
+
+    IF NEW.production_run_id IS DISTINCT FROM OLD.production_run_id AND EXISTS (
+        SELECT FROM public.lot_genealogy AS link, LATERAL public.site_of_lot(NEW.id) AS told
+        WHERE NEW.id IN (link.parent_lot_id, link.child_lot_id)
+          AND told.site IS DISTINCT FROM substring(NEW.lot_code FROM '^[A-Z0-9]+-\d{8}-([A-Z]{4})-\d{4,}$')
+          AND (SELECT count(*) FROM public.sites_that_meet(link.parent_lot_id, link.child_lot_id)) > 1
+    ) THEN
+        RAISE EXCEPTION 'Lot % (%) cannot be of run %: a parent or child of it is of another plant site.',
+            NEW.id, NEW.lot_code, NEW.production_run_id
+            USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_lot_genealogy_site';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+REVOKE EXECUTE ON FUNCTION guard_lot_adopted() FROM PUBLIC;
+
+CREATE TRIGGER trg_lots_updated_adopted
+AFTER UPDATE ON lots
+FOR EACH ROW WHEN (
+    OLD.lot_type IS NULL AND NEW.lot_type IS NOT NULL
+    OR OLD.production_run_id IS NULL AND NEW.production_run_id IS NOT NULL
+)
+EXECUTE FUNCTION guard_lot_adopted();
 
 -- A lot that goes on HOLD locks its run, which must not leave the step meanwhile (guard_production_runs_quality).
 CREATE FUNCTION lock_run_of_lot() RETURNS trigger

@@ -3,6 +3,8 @@
 --     guard_production_runs_insert        a run begins IDLE or RUNNING, at step 0
 --     guard_production_runs_pin           it is pinned to a flow version that is PUBLISHED, then and when it starts
 --     guard_production_runs_repin         the pin never changes; a legacy run without one is pinned once
+--     guard_production_runs_adoption      a legacy run that is RUNNING or on HOLD gets its pin and its step together, once:
+--                                         a step of the plan, in the state that the run is in, and while it has no steps
 --     guard_production_runs_identity      id and run_code never change, nor idempotency_key once it is set
 --     guard_production_runs_move          legal moves only
 --     guard_production_runs_read_only     a COMPLETED, ABORTED or ARCHIVED run changes by archiving only, and then
@@ -11,9 +13,9 @@
 --                                         planned one while RUNNING or on HOLD, and not together with the status
 --     guard_production_runs_unfinished    COMPLETED comes after the last planned step
 --     guard_production_runs_quality       the run does not advance or complete while a lot of its step is on HOLD
---     guard_production_runs_live_lots     it does not go back behind a lot that is not REJECTED
---     guard_production_runs_reason        HOLD, ABORTED, a way back and a resumption say why: 10 characters at least, not
---                                         counting spaces around
+--     guard_production_runs_live_lots     it neither goes back behind a lot that is not REJECTED nor is adopted there
+--     guard_production_runs_reason        HOLD, ABORTED, a way back, a resumption and an adoption say why: 10 characters at
+--                                         least, not counting spaces around
 --     guard_production_runs_delete        only an IDLE run is deleted
 --     guard_production_runs_truncate      the table is never truncated
 --
@@ -124,7 +126,16 @@ BEGIN
         PERFORM public.guard_production_run_pin(NEW.id, NEW.flow_version_id);
     END IF;
 
-    IF NEW.current_step_index <> OLD.current_step_index THEN
+    IF OLD.flow_version_id IS NULL AND NEW.flow_version_id IS NOT NULL AND OLD.status <> 'IDLE' THEN
+        IF NEW.status <> OLD.status
+           OR public.is_planned_step(NEW.flow_version_id, NEW.current_step_index) IS NOT TRUE
+           OR EXISTS (SELECT FROM public.run_step_executions WHERE run_id = NEW.id) THEN
+            RAISE EXCEPTION 'Run %, which is %, cannot be adopted as % at step % of flow version %: a run that has no steps'
+                ' yet is adopted in its state, at a step of the plan.',
+                NEW.id, OLD.status, NEW.status, NEW.current_step_index, NEW.flow_version_id
+                USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_adoption';
+        END IF;
+    ELSIF NEW.current_step_index <> OLD.current_step_index THEN
         IF NEW.status <> OLD.status THEN
             RAISE EXCEPTION 'Run % cannot go from step % to % and from % to % at once: one after the other.',
                 OLD.id, OLD.current_step_index, NEW.current_step_index, OLD.status, NEW.status
@@ -155,12 +166,13 @@ BEGIN
         END IF;
     END IF;
 
-    IF NEW.current_step_index < OLD.current_step_index THEN
+    IF NEW.current_step_index < OLD.current_step_index
+       OR OLD.flow_version_id IS NULL AND NEW.flow_version_id IS NOT NULL AND OLD.status <> 'IDLE' THEN
         IF EXISTS (
             SELECT FROM public.lots
             WHERE production_run_id = OLD.id AND step_index > NEW.current_step_index AND status <> 'REJECTED'
         ) THEN
-            RAISE EXCEPTION 'Run % cannot go back to step %: live lots belong to later steps.',
+            RAISE EXCEPTION 'Run % cannot be at step % again, or be adopted there: live lots belong to later steps.',
                 OLD.id, NEW.current_step_index
                 USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_production_runs_live_lots';
         END IF;
@@ -203,7 +215,8 @@ CREATE TRIGGER trg_production_runs_reason
 BEFORE UPDATE ON production_runs
 FOR EACH ROW WHEN (
     (NEW.status <> OLD.status AND (NEW.status IN ('HOLD', 'ABORTED') OR OLD.status = 'HOLD')
-     OR NEW.current_step_index < OLD.current_step_index)
+     OR NEW.current_step_index < OLD.current_step_index
+     OR OLD.flow_version_id IS NULL AND NEW.flow_version_id IS NOT NULL AND OLD.status <> 'IDLE')
     AND coalesce(char_length(btrim(NEW.status_reason, E' \t\n\r')), 0) < 10
 )
 EXECUTE FUNCTION guard_production_run_reason();

@@ -1,6 +1,7 @@
 -- The steps of a run make no move that the plant does not know, and none once the run is finished.
 --
---     guard_run_step_executions_insert    a step begins PENDING, IN_PROGRESS or SKIPPED
+--     guard_run_step_executions_insert    a step begins PENDING, IN_PROGRESS or SKIPPED; or COMPLETED, where its run has come
+--                                         beyond it without steps, as a legacy run that is adopted has
 --     guard_run_step_executions_identity  id, run, index and node never change
 --     guard_run_step_executions_move      legal moves only
 --     guard_run_step_executions_finished  the steps of a finished run neither go back nor are edited
@@ -20,6 +21,12 @@ DECLARE
     run_status text;
 BEGIN
     IF TG_OP = 'INSERT' THEN
+        IF NEW.status = 'COMPLETED' AND EXISTS (
+            SELECT FROM public.production_runs
+            WHERE id = NEW.run_id AND status IN ('RUNNING', 'HOLD') AND current_step_index > NEW.step_index
+        ) THEN
+            RETURN NULL;
+        END IF;
         RAISE EXCEPTION 'Step % of run % cannot begin %: a step begins PENDING, IN_PROGRESS or SKIPPED.',
             NEW.step_index, NEW.run_id, NEW.status
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_run_step_executions_insert';

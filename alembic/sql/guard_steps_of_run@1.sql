@@ -4,11 +4,11 @@
 --                                         IN_PROGRESS, those before it are COMPLETED, those after it PENDING, and each
 --                                         but the current one may be SKIPPED
 --     guard_production_runs_open_steps    a run that is COMPLETED or ABORTED leaves no step PENDING or IN_PROGRESS
---     guard_run_step_executions_run       steps do not change without their run
+--     guard_run_step_executions_run       steps do not change without their run, nor come before it is pinned
 --     guard_run_step_executions_skipped   a step that the run's plan has is SKIPPED by an abort only
 --     guard_run_step_executions_added     none is added to a run that is finished
 --
--- A run without any step is an older system's: it can be held, resumed, pinned and aborted, but none begins so.
+-- A run without any step is an older system's: it can be held, resumed and aborted, but none begins so, nor is pinned so.
 --
 -- A step that becomes IN_PROGRESS is not looked at: no two of a run are IN_PROGRESS
 -- (ex_run_step_executions_one_in_progress), so that another changes with it, or the run does. A step whose run was
@@ -57,7 +57,8 @@ BEGIN
     END IF;
     SELECT * INTO steps FROM public.steps_of_run(NEW.id);
     IF steps.status IN ('RUNNING', 'HOLD') AND (steps.many <> 11 OR steps.astray > 0)
-       AND (steps.many > 0 OR TG_OP = 'INSERT' OR OLD.status = 'IDLE') THEN
+       AND (steps.many > 0 OR TG_OP = 'INSERT' OR OLD.status = 'IDLE'
+            OR NEW.flow_version_id IS DISTINCT FROM OLD.flow_version_id) THEN
         RAISE EXCEPTION 'Run % is % at step %, and its steps are not: of eleven, the current one is IN_PROGRESS, earlier'
             ' ones COMPLETED and later ones PENDING, or SKIPPED; it has %, of which % are otherwise.',
             NEW.id, steps.status, steps.here, steps.many, steps.astray
@@ -103,6 +104,10 @@ BEGIN
         RAISE EXCEPTION 'Step % of run % cannot be SKIPPED while the run is %: its plan has it.',
             NEW.step_index, NEW.run_id, run.status
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_run_step_executions_skipped';
+    END IF;
+    IF TG_OP = 'INSERT' AND run.flow_version_id IS NULL THEN
+        RAISE EXCEPTION 'Step % cannot be added to run %, which has no flow version.', NEW.step_index, NEW.run_id
+            USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_run_step_executions_run';
     END IF;
     IF run.written_here THEN
         RETURN NULL;

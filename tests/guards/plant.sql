@@ -18,7 +18,15 @@ INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_sc
     (md5('review')::uuid, md5('flow')::uuid, 3, 'REVIEW', '{"nodes": []}', md5('admin')::uuid),
     (md5('draft')::uuid, md5('flow')::uuid, 4, 'DRAFT', '{"nodes": []}', md5('admin')::uuid);
 
--- An older system's runs have no key, and no steps. Every other's plan has the steps 0, 1, 3 and 10.
+-- An older system's run has neither pin, key nor steps; it is waited for by a plan of the steps 0, 1 and 4. Every other's
+-- plan has the steps 0, 1, 3 and 10.
+INSERT INTO flow_definitions (id, name) VALUES (md5('old flow')::uuid, '{"en": "Mixes"}');
+INSERT INTO flow_versions (id, flow_definition_id, version_num, status, graph_schema)
+VALUES (md5('old plan')::uuid, md5('old flow')::uuid, 1, 'PUBLISHED',
+        '{"nodes": [{"data": {"stepIndex": 0}}, {"data": {"stepIndex": 1}}, {"data": {"stepIndex": 4}}]}');
+ALTER TABLE production_runs DISABLE TRIGGER USER;
+INSERT INTO production_runs (id, run_code, status) VALUES (md5('legacy')::uuid, 'legacy', 'RUNNING');
+ALTER TABLE production_runs ENABLE TRIGGER USER;
 INSERT INTO production_runs (id, run_code, flow_version_id, scenario_id, operator_id, started_by, status,
                              idempotency_key)
 SELECT md5(name)::uuid, name, md5('published')::uuid, md5('scenario')::uuid, md5('admin')::uuid, md5('admin')::uuid,

@@ -24,6 +24,11 @@ INSERT INTO production_runs (run_code, flow_version_id) VALUES ('new', md5('draf
 -- rule: the pin never changes
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running'
 
+-- rule: a run of an older system is adopted once, at a step of the plan that it is pinned to
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 3, status_reason = 'cut-over day'
+WHERE run_code = 'legacy'
+
 -- rule: runs, steps, lots and versions make legal moves only
 UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'rejected'
 
@@ -57,7 +62,7 @@ UPDATE production_runs SET daily_target_kg = 1 WHERE run_code = 'completed'
 -- rule: a run is archived once its retention has passed
 UPDATE production_runs SET status = 'ARCHIVED' WHERE run_code = 'completed'
 
--- rule: a hold, an abort, a way back and a resumption have a reason
+-- rule: a hold, an abort, a way back, a resumption and an adoption have a reason
 UPDATE production_runs SET status = 'HOLD', status_reason = '          ' WHERE run_code = 'running'
 
 -- rule: HOLD, FAIL and a rejection have a reason
@@ -84,6 +89,9 @@ INSERT INTO lots (lot_code) VALUES ('whatever')
 
 -- rule: codes are used once
 INSERT INTO lots (lot_code) VALUES ('RAW-1')
+
+-- rule: a lot is given its type and its run once
+UPDATE lots SET lot_type = 'DEB' WHERE lot_code = 'RAW-1'
 
 -- rule: a lot is given its step once
 UPDATE lots SET step_index = NULL WHERE lot_code = 'RAW-1'

@@ -89,18 +89,19 @@ def test_statement_goes_through(connection: psycopg.Connection, statement: str, 
     assert connection.execute(statement).rowcount == rows
 
 
-def test_legacy_run_is_pinned_and_given_a_key_once(connection: psycopg.Connection) -> None:
-    connection.execute("ALTER TABLE production_runs DISABLE TRIGGER USER")
-    connection.execute(
-        "UPDATE production_runs SET flow_version_id = NULL, idempotency_key = NULL WHERE run_code = 'running'"
-    )
-    connection.execute("ALTER TABLE production_runs ENABLE TRIGGER USER")
-
-    connection.execute(
-        "UPDATE production_runs SET flow_version_id = md5('published')::uuid, idempotency_key = gen_random_uuid()"
-        " WHERE run_code = 'running'"
-    )
-
+ADOPTION = """
+    UPDATE production_runs
+    SET flow_version_id = md5('old plan')::uuid, current_step_index = 1, status_reason = 'cut-over day',
+        idempotency_key = gen_random_uuid()
+    WHERE run_code = 'legacy'
+"""
+ADOPTED_STEPS = """
+    INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)
+    SELECT md5('legacy')::uuid, step, 'node-' || step,
+           CASE step WHEN 0 THEN 'COMPLETED' WHEN 1 THEN 'IN_PROGRESS' WHEN 4 THEN 'PENDING' ELSE 'SKIPPED' END,
+           CASE WHEN step < 2 THEN now() END, CASE step WHEN 0 THEN now() END
+    FROM generate_series(0, 10) AS step
+"""
 
 AT_COMMIT = {
     "a run advances": [
@@ -132,14 +133,49 @@ AT_COMMIT = {
         "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
         " WHERE run_code = 'held'",
     ],
-    "a run without steps, of an older system, is held and aborted": [
-        "ALTER TABLE run_step_executions DISABLE TRIGGER USER",
-        "DELETE FROM run_step_executions WHERE run_id = md5('running')::uuid",
-        "ALTER TABLE run_step_executions ENABLE TRIGGER USER",
-        "UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'running'",
+    "a run of an older system is held and aborted": [
+        "UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'legacy'",
         "SET CONSTRAINTS ALL IMMEDIATE",
         "UPDATE production_runs SET status = 'ABORTED', ended_at = now(), status_reason = 'power failure'"
-        " WHERE run_code = 'running'",
+        " WHERE run_code = 'legacy'",
+    ],
+    "a run of an older system is adopted, on HOLD, with a lot of its first step on HOLD, and goes on": [
+        "INSERT INTO lots (lot_code, status, step_index, production_run_id)"
+        " VALUES ('new', 'QUARANTINE', 0, md5('legacy')::uuid)",
+        "UPDATE lots SET status = 'HOLD', status_reason = 'smells of smoke' WHERE lot_code = 'new'",
+        "UPDATE production_runs SET status = 'HOLD', status_reason = 'belt is torn' WHERE run_code = 'legacy'",
+        ADOPTION,
+        ADOPTED_STEPS,
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "SET CONSTRAINTS ALL DEFERRED",
+        "UPDATE production_runs SET status = 'RUNNING', status_reason = 'belt is mended' WHERE run_code = 'legacy'",
+        "UPDATE production_runs SET current_step_index = 4 WHERE run_code = 'legacy'",
+        "UPDATE run_step_executions SET status = CASE step_index WHEN 1 THEN 'COMPLETED' ELSE 'IN_PROGRESS' END,"
+        " started_at = now(), completed_at = CASE step_index WHEN 1 THEN now() END"
+        " WHERE run_id = md5('legacy')::uuid AND step_index IN (1, 4)",
+    ],
+    "a lot without type, run and step gets them": [
+        "INSERT INTO lots (lot_code) VALUES ('new')",
+        "UPDATE lots SET lot_type = 'FRZ15', sku_type = '15' WHERE lot_code = 'new'",
+        "UPDATE lots SET production_run_id = md5('running')::uuid, step_index = 7 WHERE lot_code = 'new'",
+    ],
+    "a lot between others gets a type, a run and a step that fit them": [
+        "INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE')",
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('new')::uuid, 'PASS')",
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new'",
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('SKW15-2')::uuid, md5('new')::uuid, 1), (md5('new')::uuid, md5('PAL-2')::uuid, 1)",
+        "UPDATE lots SET lot_type = 'FRZ15', sku_type = '15', step_index = 7, production_run_id = md5('held')::uuid"
+        " WHERE lot_code = 'new'",
+    ],
+    "a lot that is used up gets its type and its run": [
+        "INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE')",
+        "INSERT INTO qc_decisions (lot_id, decision) VALUES (md5('new')::uuid, 'PASS')",
+        "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new'",
+        "INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)"
+        " VALUES (md5('new')::uuid, md5('DEB-2')::uuid, 1)",
+        "UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'new'",
+        "UPDATE lots SET lot_type = 'RAW', production_run_id = md5('running')::uuid WHERE lot_code = 'new'",
     ],
     "a lot is passed, and is RELEASED in a savepoint": [
         "UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'RAW-1'",

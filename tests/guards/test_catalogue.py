@@ -22,9 +22,10 @@ AUDITING |= {"audit_dead_letters_update", "audit_dead_letters_delete", "audit_co
 
 GUARDS_AS_THEIR_OWNER = {
     "guard_audit_seal",
-    "guard_lot_core", "guard_lot_end", "guard_lot_link", "guard_lot_link_finished", "guard_lot_of_finished_run",
-    "guard_lot_pallet_sku", "guard_lot_released", "guard_production_run",
-    "guard_run_step_execution", "guard_step_of_run", "guard_steps_of_run", "lock_run_of_lot",
+    "guard_lot_adopted", "guard_lot_core", "guard_lot_end", "guard_lot_link", "guard_lot_link_finished",
+    "guard_lot_of_finished_run", "guard_lot_pallet_sku", "guard_lot_released", "guard_production_run",
+    "guard_run_step_execution", "guard_step_of_run", "guard_steps_of_run",
+    "lock_run_of_lot",
 }  # fmt: skip
 
 RULES = """

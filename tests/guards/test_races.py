@@ -79,6 +79,8 @@ REJECT = (
 ADD = "INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('run')::uuid)"
 FILL = TAKE.format("parent", "in run")
 
+JOIN = "UPDATE lots SET production_run_id = md5('run')::uuid WHERE lot_code = 'child'"
+
 LOCKS_RUN = "trg_lots_update_hold"
 """The trigger by which a HOLD and an advance wait for each other, below."""
 
@@ -136,6 +138,8 @@ def _begin(
         (ADVANCE, HOLD, None),
         (COMPLETE, ADD, "guard_lots_finished_run"),
         (ADD, COMPLETE, None),
+        (COMPLETE, JOIN, "guard_lots_finished_run"),
+        (JOIN, COMPLETE, None),
         (COMPLETE, FILL, "guard_lot_genealogy_finished"),
         (FILL, COMPLETE, None),
         (ABORT, ADD_STEP, "guard_run_step_executions_added"),
@@ -156,6 +160,8 @@ def _begin(
         "a hold waits for an advance",
         "a new lot waits for its run's completion",
         "a completion waits for a new lot",
+        "a lot that is given its run waits for the run's completion",
+        "a completion waits for a lot that is given its run",
         "material waits for the completion of its new lot's run",
         "a completion waits for material of the run's lots",
         "a step, when it is committed, waits for the end of its run",

@@ -146,6 +146,7 @@ def test_newer_runs_go_back_to_older_states(legacy: Legacy) -> None:
         "old cancelled, nobody knows when": "CANCELLED",
         "old completed": "COMPLETED",
         "old completed, nobody knows when": "COMPLETED",
+        "legacy": "ACTIVE",
         "idle": "ACTIVE",
         "running": "ACTIVE",
         "at last step": "ACTIVE",

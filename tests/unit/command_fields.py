@@ -16,12 +16,14 @@ ENOUGH: dict[str, Fields] = {
     "abort_run": COMMON | {"run_id": RUN, "reason": "power is out"},
     "rollback_step": COMMON | {"run_id": RUN, "to_step_index": 1, "reason": "mixed too long"},
     "archive_run": COMMON | {"run_id": RUN},
+    "adopt_run": COMMON | {"run_id": RUN, "flow_version_id": VERSION, "step_index": 4, "reason": "cut-over day"},
     "register_lot": COMMON | {"run_id": RUN, "step_index": 1, "lot_type": "RAW", "weight_kg": "700.5"},
     "record_qc_decision": COMMON | {"lot_id": LOT, "decision": "PASS"},
     "resolve_hold": COMMON | {"lot_id": LOT, "resolution": "cooled down again"},
     "reject_lot": COMMON | {"lot_id": LOT, "reason": "smells of diesel"},
     "consume_lot": COMMON | {"lot_id": LOT, "into_lot_id": RUN, "quantity_used_kg": "12.5"},
     "finish_lot": COMMON | {"lot_id": LOT},
+    "adopt_lot": COMMON | {"lot_id": LOT, "lot_type": "MIX", "reason": "cut-over day"},
     "submit_flow_version": COMMON | {"flow_version_id": VERSION},
     "approve_flow_version": COMMON | {"flow_version_id": VERSION},
     "reject_flow_version": COMMON | {"flow_version_id": VERSION, "reason": "no gate after mixing"},
@@ -52,6 +54,7 @@ OPTIONAL: dict[str, Fields] = {
         "digital_signature": "signed",
     },
     "consume_lot": {"final": True},
+    "adopt_lot": {"run_id": RUN, "step_index": 4},
     "deprecate_flow_version": {"reason": "replaced by another"},
 }
 ANYWHERE: Fields = {

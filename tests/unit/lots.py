@@ -103,6 +103,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "reject_lot": {"lot_id": LOT, "reason": REASON},
     "consume_lot": {"lot_id": LOT, "into_lot_id": CHILD, "quantity_used_kg": "40"},
     "finish_lot": {"lot_id": LOT},
+    "adopt_lot": {"lot_id": LOT, "lot_type": "RAW", "reason": REASON},
     "submit_flow_version": {"flow_version_id": VERSION},
     "approve_flow_version": {"flow_version_id": VERSION},
     "reject_flow_version": {"flow_version_id": VERSION, "reason": REASON},

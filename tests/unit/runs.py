@@ -69,13 +69,15 @@ def facts(*runs: RunFact, default_site_code: str = "MAIN", **changed: Any) -> Fa
 
 def command(name: str, **fields: Any) -> Command:
     needed: dict[str, Any] = {"idempotency_key": uuid4(), "issued_by": ADMIN, "run_id": RUN}
-    if name == "start_run":
+    if name in ("start_run", "adopt_run"):
         needed["flow_version_id"] = VERSION
+    if name == "adopt_run":
+        needed["step_index"] = 1
     if name == "advance_step":
         needed["to_step_index"] = 1
     if name == "rollback_step":
         needed["to_step_index"] = 0
-    if name in ("hold_run", "abort_run", "rollback_step"):
+    if name in ("hold_run", "abort_run", "rollback_step", "adopt_run"):
         needed["reason"] = REASON
     if name == "resume_run":
         needed["resolution"] = REASON

@@ -48,7 +48,11 @@ def test_read_with_all_it_may_have(name: str) -> None:
     assert parse(name, full(name)).model_fields_set == set(COMMANDS[name].model_fields)
 
 
-@pytest.mark.parametrize(("name", "field"), [(name, field) for name in COMMANDS for field in ENOUGH[name]])
+def required(name: str) -> list[str]:
+    return [field for field in ENOUGH[name] if COMMANDS[name].model_fields[field].is_required()]
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, field) for name in COMMANDS for field in required(name)])
 def test_missing_field(name: str, field: str) -> None:
     error = refusal(name, {key: value for key, value in ENOUGH[name].items() if key != field})
     assert (error.code, error.message) == (Code.MISSING_FIELD, f"{name}: {field} is required")
@@ -110,6 +114,13 @@ def test_a_command_does_not_wait_for_itself() -> None:
     error = refusal("hold_run", ENOUGH["hold_run"] | {"after": [RUN, KEY]})
     assert error.code is Code.INVALID_FIELD
     assert "wait for itself" in error.message
+
+
+def test_an_adopted_lot_is_given_something() -> None:
+    fields = {name: value for name, value in ENOUGH["adopt_lot"].items() if name != "lot_type"}
+    error = refusal("adopt_lot", fields)
+    assert (error.code, "lot_type, run_id or step_index" in error.message) == (Code.INVALID_FIELD, True)
+    assert all(parse("adopt_lot", fields | {name: value}) for name, value in OPTIONAL["adopt_lot"].items())
 
 
 def test_reasons_are_trimmed_and_measured_then() -> None:
@@ -178,12 +189,14 @@ def test_who_may_issue_what() -> None:
         "abort_run": "ADMIN MANAGER",
         "rollback_step": "ADMIN MANAGER",
         "archive_run": "ADMIN",
+        "adopt_run": "ADMIN MANAGER",
         "register_lot": "ADMIN MANAGER OPERATOR",
         "record_qc_decision": "ADMIN AUDITOR MANAGER OPERATOR",
         "resolve_hold": "ADMIN MANAGER",
         "reject_lot": "ADMIN MANAGER",
         "consume_lot": "ADMIN MANAGER OPERATOR",
         "finish_lot": "ADMIN MANAGER OPERATOR",
+        "adopt_lot": "ADMIN MANAGER",
         "submit_flow_version": "ADMIN MANAGER",
         "approve_flow_version": "ADMIN MANAGER",
         "reject_flow_version": "ADMIN MANAGER",

@@ -28,7 +28,7 @@ MOVES: dict[str, Mapping[Any, frozenset[Any]]] = {
 BEGINNINGS: dict[str, set[str]] = {
     "Flow version": {"DRAFT"},
     "Production run": {"IDLE", "RUNNING"},
-    "Step of a run": {"PENDING", "SKIPPED", "IN_PROGRESS"},
+    "Step of a run": {"PENDING", "SKIPPED", "IN_PROGRESS", "COMPLETED"},
     "Lot": {"CREATED", "QUARANTINE"},
     "Command in the ledger": {"QUEUED", "WAITING", "APPLIED", "REJECTED"},
 }

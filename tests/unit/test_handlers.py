@@ -91,6 +91,11 @@ TABLE: dict[str, tuple[str, ...]] = {
         "ABORTED 1", "ABORTED 10", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE", "RUN_ILLEGAL_MOVE",
         "ABORTED 0", "ABORTED 0", "ABORTED 0", "RUN_ILLEGAL_MOVE",
     ),
+    "adopt": (
+        "waits: run", "RUN_NOT_RUNNING", "RUN_PIN_IMMUTABLE", "RUN_PIN_IMMUTABLE", "RUN_PIN_IMMUTABLE",
+        "RUN_PIN_IMMUTABLE", "RUN_PIN_IMMUTABLE", "RUN_NOT_RUNNING", "RUN_NOT_RUNNING", "RUN_NOT_RUNNING",
+        "RUN_NOT_RUNNING", "RUNNING 1", "HOLD 1", "RUN_NOT_RUNNING",
+    ),
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ TABLE = """
     consume    waits:lot   PARENT_NOT_RELEASED  PARENT_NOT_RELEASED  RELEASED           PARENT_NOT_RELEASED  PARENT_NOT_RELEASED  PARENT_NOT_RELEASED  PARENT_NOT_RELEASED
     use-up     waits:lot   PARENT_NOT_RELEASED  PARENT_NOT_RELEASED  CONSUMED           PARENT_NOT_RELEASED  PARENT_NOT_RELEASED  PARENT_NOT_RELEASED  PARENT_NOT_RELEASED
     finish     waits:lot   x                    x                    x                  x                    x                    FINISHED             x
+    adopt      waits:lot   LOT_ALREADY_ADOPTED  LOT_ALREADY_ADOPTED  LOT_ALREADY_ADOPTED LOT_ALREADY_ADOPTED  LOT_ALREADY_ADOPTED  LOT_ALREADY_ADOPTED  LOT_ALREADY_ADOPTED
 """  # noqa: E501 - a table is read across
 
 ASKED: dict[str, Command] = {
@@ -56,6 +57,7 @@ ASKED: dict[str, Command] = {
     "consume": command("consume_lot"),
     "use-up": command("consume_lot", quantity_used_kg="100"),
     "finish": command("finish_lot"),
+    "adopt": command("adopt_lot"),
 }
 
 
@@ -107,6 +109,7 @@ def test_who_may_issue_what() -> None:
         "reject_lot": "ADMIN MANAGER",
         "consume_lot": "ADMIN MANAGER OPERATOR",
         "finish_lot": "ADMIN MANAGER OPERATOR",
+        "adopt_lot": "ADMIN MANAGER",
     }
 
 

@@ -35,6 +35,12 @@ CASES: list[tuple[Code, Command, Facts, str]] = [
     (Code.RUN_ON_HOLD, boned((ONE, "1")), known(status="HOLD"), f"run {RUN} is on HOLD"),
     (Code.STEP_ALREADY_PASSED, boned((ONE, "1")), known(step=3), f"run {RUN} is at step 3; step 2 lies behind it"),
     (Code.LOT_ALREADY_EXISTS, boned((ONE, "1")), known(child()), f"lot {CHILD} has been registered before"),
+    (
+        Code.LOT_ALREADY_ADOPTED,
+        command("adopt_lot", run_id=RUN),
+        known(lot()),
+        f"lot {LOT} has lot_type RAW and run_id {RUN} already",
+    ),
     (Code.LOT_TYPE_LEGACY, boned((ONE, "1"), lot_type="SKW"), known(), "SKW is a legacy type; register SKW15 or SKW30"),
     (Code.LOT_TYPE_NOT_ALLOWED, boned((ONE, "1"), lot_type="MIX"), known(), "step 2 makes DEB, not MIX"),
     (Code.LOT_CODE_INVALID, boned((ONE, "1"), lot_code="DEB-1"), known(), "'DEB-1': expected DEB-YYYYMMDD-SITE-####"),

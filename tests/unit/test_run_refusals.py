@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[Command, Facts, str, str, dict[str, Any]]] = {
     ),
     "a legacy run": (
         command("advance_step"), facts(run("RUNNING", legacy=True)),
-        "RUN_NOT_PINNED", f"run {RUN} is a legacy run without a plan; it can be held or aborted only", {},
+        "RUN_NOT_PINNED", f"run {RUN} is a legacy run without a plan; adopt_run gives it one", {},
     ),
     "a held run": (
         command("advance_step"), facts(run("HOLD")),

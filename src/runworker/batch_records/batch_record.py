@@ -1,9 +1,9 @@
 """The batch record as a page: a run's whole record, for a reader who has never seen the system."""
 
 from runworker.batch_records.lot_sections import decisions, genealogy, lots, mass_balance
-from runworker.batch_records.markup import Html, definitions, page, table, tag
+from runworker.batch_records.markup import Html, definitions, joined, page, table, tag
 from runworker.batch_records.pieces import changed_by, code, meanings, person, section, state, time
-from runworker.batch_records.run_record import Hold, RunRecord
+from runworker.batch_records.run_record import Hold, RunRecord, StepRecord
 from runworker.batch_records.trail_sections import audit, by_hand, commands
 from runworker.batch_records.words import RUN_STATES, STEP_STATES, step_name
 from runworker.states import LotStatus, RunStatus
@@ -43,6 +43,7 @@ def _header(record: RunRecord) -> Html:
         ("Started", time(record.started_at)),
         ("Started by", person(record.started_by, record.people)),
         ("Operator", person(record.operator_id, record.people)),
+        ("Taken over", _adoption(record)),
         ("Completed", time(record.completed_at)),
         ("Ended", time(record.ended_at) if record.completed_at is None else None),
         ("Target of the day", f"{record.daily_target_kg} kg" if record.daily_target_kg is not None else None),
@@ -61,6 +62,16 @@ def _header(record: RunRecord) -> Html:
     return tag("header", tag("h1", f"Batch record {record.code}"), written, definitions(facts))
 
 
+def _adoption(record: RunRecord) -> Html | None:
+    adoption = record.adoption
+    if adoption is None:
+        return None
+    by = changed_by(adoption, record.people)
+    return joined(
+        ("from an older system, at ", adoption.after, ", ", time(adoption.at), ", by ", by, ": ", adoption.reason)
+    )
+
+
 def _flow_name(record: RunRecord) -> str:
     names = record.flow.name if record.flow else {}
     return names.get("en") or next(iter(names.values()), "without a name")
@@ -68,13 +79,17 @@ def _flow_name(record: RunRecord) -> str:
 
 def _steps(record: RunRecord) -> Html:
     labels = record.flow.labels if record.flow else {}
+    note = (
+        "The run was taken over from an older system, which noted no times of steps: those up to the one where it stood"
+        " are said to have begun when the run did."
+    )
     rows = [
         (
             step_name(step.step_index, labels),
             state(step.status),
             time(step.started_at),
             time(step.completed_at),
-            str(step.completed_at - step.started_at).split(".")[0] if step.started_at and step.completed_at else None,
+            _took(step, record),
             person(step.operator_id, record.people),
         )
         for step in record.steps
@@ -83,6 +98,7 @@ def _steps(record: RunRecord) -> Html:
         "Steps",
         "A run takes the steps of its flow in ascending order; one at a time is in progress. After a roll-back a step"
         " shows its last times.",
+        tag("p", note, class_="warning") if record.adoption else None,
         table(
             ("Step", "State", "Started", "Completed", "Took", "Operator"),
             rows,
@@ -91,6 +107,14 @@ def _steps(record: RunRecord) -> Html:
         ),
         meanings(STEP_STATES, (step.status for step in record.steps)),
     )
+
+
+def _took(step: StepRecord, record: RunRecord) -> str | None:
+    """How long the step took; nobody knows of one that began before the run was taken over."""
+    is_guessed = record.adoption is not None and step.started_at == record.started_at
+    if is_guessed or step.started_at is None or step.completed_at is None:
+        return None
+    return str(step.completed_at - step.started_at).split(".")[0]
 
 
 def _holds(record: RunRecord) -> Html:

@@ -61,6 +61,7 @@ def read_run_record(database: Engine, run: str, *, verify: bool = False) -> RunR
             genealogy=genealogy,
             own_lots=tuple(own),
             decisions=_decisions(connection, own),
+            adoption=events.adoption,
             holds=events.holds,
             stops=events.stops,
             by_hand=events.by_hand,

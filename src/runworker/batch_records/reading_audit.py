@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from runworker.batch_records.run_record import AuditedChange, AuditSummary, CommandLine, Hold
 from runworker.models import AuditEvent, AuditSeal, LotGenealogy, QCDecision
-from runworker.states import ENDED_EARLY, CommandStatus, LotStatus
+from runworker.states import ENDED_EARLY, CommandStatus, LotStatus, RunStatus
 from runworker.upkeep.seal import Verification
 
 THE_RUN: Final = "the run"
@@ -20,8 +20,10 @@ NOT_COMPARED: Final = frozenset({"command_key"})
 class Events:
     """Holds, stops, changes by hand and commands that the events of a run and its lots tell of.
 
-    commands: all that took effect, by key.
+    adoption: of a run that an older system began. commands: all that took effect, by key.
     """
+
+    adoption: AuditedChange | None = None
 
     holds: tuple[Hold, ...] = ()
     stops: tuple[AuditedChange, ...] = ()
@@ -44,6 +46,7 @@ def read_events(connection: Connection, run_id: UUID, codes: Mapping[UUID, str])
         if row.command_key is not None:
             commands.setdefault(row.command_key, _took_effect(row, subjects))
     return Events(
+        adoption=next((_change(row, subjects, None, _step_of(row)) for row in rows if _is_adoption(row)), None),
         holds=tuple(_holds(moves)),
         stops=tuple(move for move in moves if move.after in ENDED_EARLY or (move.after or "").startswith("step")),
         by_hand=tuple(_by_hand(row, subjects) for row in rows if row.command_key is None),
@@ -100,6 +103,17 @@ def _moves(row: Row[Any], subjects: Mapping[UUID, str]) -> Iterator[AuditedChang
     came_from, went_to = before.get("current_step_index"), after.get("current_step_index")
     if came_from is not None and went_to is not None and went_to < came_from:
         yield _change(row, subjects, f"step {came_from}", f"step {went_to}")
+
+
+def _is_adoption(row: Row[Any]) -> bool:
+    """Whether the run, under way, got its flow version: others have theirs from the beginning."""
+    before, after = row.before or {}, row.after or {}
+    began = before.get("status", RunStatus.IDLE) != RunStatus.IDLE
+    return row.entity == "production_runs" and began and "flow_version_id" in after.keys() - before.keys()
+
+
+def _step_of(row: Row[Any]) -> str:
+    return f"step {row.after['current_step_index']}"
 
 
 def _holds(moves: Sequence[AuditedChange]) -> Iterator[Hold]:

@@ -133,7 +133,8 @@ class AuditSummary:
 class RunRecord:
     """The whole record of a run. own_lots: ids of its lots; the genealogy has the lots next to them as well.
 
-    stops: rejections, roll-backs and an abort. by_hand: changes that no command asked for.
+    adoption: the change that took the run over from an older system, if one did. stops: rejections, roll-backs and an
+    abort. by_hand: changes that no command asked for.
     """
 
     id: UUID
@@ -151,6 +152,7 @@ class RunRecord:
     genealogy: Genealogy
     own_lots: tuple[UUID, ...]
     decisions: tuple[DecisionRecord, ...]
+    adoption: AuditedChange | None
     holds: tuple[Hold, ...]
     stops: tuple[AuditedChange, ...]
     by_hand: tuple[AuditedChange, ...]

@@ -7,6 +7,7 @@ which field is wrong. Roles that may issue a command stand beside it.
 from runworker.commands.base import BULK_LIMIT, Command, fingerprint_of
 from runworker.commands.flows import ApproveFlowVersion, DeprecateFlowVersion, RejectFlowVersion, SubmitFlowVersion
 from runworker.commands.lots import (
+    AdoptLot,
     ConsumeLot,
     FinishLot,
     Parent,
@@ -18,6 +19,7 @@ from runworker.commands.lots import (
 from runworker.commands.parsing import COMMANDS, parse
 from runworker.commands.runs import (
     AbortRun,
+    AdoptRun,
     AdvanceStep,
     ArchiveRun,
     CompleteRun,
@@ -31,6 +33,8 @@ __all__ = [
     "BULK_LIMIT",
     "COMMANDS",
     "AbortRun",
+    "AdoptLot",
+    "AdoptRun",
     "AdvanceStep",
     "ApproveFlowVersion",
     "ArchiveRun",

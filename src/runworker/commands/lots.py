@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runworker.commands.base import (
     MANAGEMENT,
@@ -119,6 +119,25 @@ class FinishLot(Command):
     lot_id: UUID
 
 
+class AdoptLot(Command):
+    """Give an older system's lot its type, its run or its step, each once and where it has none."""
+
+    name = "adopt_lot"
+    roles = MANAGEMENT
+
+    lot_id: UUID
+    lot_type: LotType | None = None
+    run_id: UUID | None = None
+    step_index: StepIndex | None = None
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> "AdoptLot":
+        if self.lot_type is None and self.run_id is None and self.step_index is None:
+            raise ValueError("gives the lot nothing: expected lot_type, run_id or step_index, at least one of them")
+        return self
+
+
 LOT_COMMANDS: tuple[type[Command], ...] = (
     RegisterLot,
     RecordQcDecision,
@@ -126,4 +145,5 @@ LOT_COMMANDS: tuple[type[Command], ...] = (
     RejectLot,
     ConsumeLot,
     FinishLot,
+    AdoptLot,
 )

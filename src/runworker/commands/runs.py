@@ -98,6 +98,18 @@ class ArchiveRun(Command):
     run_id: UUID
 
 
+class AdoptRun(Command):
+    """Pin an older system's run that is under way, and give it its steps and the one at which the plant stands."""
+
+    name = "adopt_run"
+    roles = MANAGEMENT
+
+    run_id: UUID
+    flow_version_id: UUID
+    step_index: StepIndex
+    reason: Reason
+
+
 RUN_COMMANDS: tuple[type[Command], ...] = (
     StartRun,
     AdvanceStep,
@@ -107,4 +119,5 @@ RUN_COMMANDS: tuple[type[Command], ...] = (
     CompleteRun,
     AbortRun,
     ArchiveRun,
+    AdoptRun,
 )

@@ -8,7 +8,7 @@ number of statements grows with the longest chain of changes that build on each 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -27,7 +27,7 @@ from runworker.engine.sql.lots import (
 from runworker.engine.sql.runs import INSERT_RUNS, INSERT_STEPS, UPDATE_RUNS, UPDATE_STEPS, run_row, step_row
 from runworker.engine.sql.versions import UPDATE_VERSIONS, version_row
 from runworker.engine.sql.writes import Row, TableWrite
-from runworker.handlers.facts import Outcome
+from runworker.handlers.facts import LotFact, Outcome
 from runworker.handlers.lot_codes import code_prefix
 from runworker.states import FlowVersionStatus, LotStatus, RunStatus
 
@@ -119,7 +119,8 @@ def _reads(change: Change) -> Set[UUID]:
     and the children of lots that are finished. Within a wave each of these is written first, or by the same statement.
     """
     run, lots = change.after.run, change.after.lots
-    pins = run is not None and (change.before.run is None or change.before.run.status is RunStatus.IDLE)
+    was = change.before.run
+    pins = was is None or was.status is RunStatus.IDLE or was.flow_version_id is None
     versions = {run.flow_version_id} if run and run.flow_version_id and pins else set()
     if not lots:
         return versions
@@ -152,13 +153,17 @@ def _add_run(change: Change, rows: Mapping[str, list[Row]], codes: Mapping[UUID,
             rows["changed steps"].append(step_row(run, step, was, change.command_key))
 
 
+def _label(lot: LotFact) -> tuple[Any, ...]:
+    return lot.lot_type, lot.run_id, lot.step_index, lot.sku_type
+
+
 def _add_lots(change: Change, rows: Mapping[str, list[Row]], codes: Mapping[UUID, str]) -> None:
     before = {lot.id: lot for lot in change.before.lots}
     for lot in change.after.lots:
         was = before.get(lot.id)
         if was is None:
             rows["new lots"].append(lot_row(lot, None, change.command_key, codes))
-        elif lot.sku_type != was.sku_type:
+        elif _label(lot) != _label(was):
             rows["relabelled lots"].append(lot_row(lot, was, change.command_key, codes))
         elif (lot.status, lot.temperature_c, lot.status_reason) != (was.status, was.temperature_c, was.status_reason):
             rows["changed lots"].append(lot_row(lot, was, change.command_key, codes))

@@ -66,6 +66,7 @@ CODES_OF_CONSTRAINTS: Final[Mapping[str, Code]] = {
     "guard_production_runs_insert": Code.RUN_ILLEGAL_MOVE,
     "guard_production_runs_pin": Code.FLOW_VERSION_NOT_PUBLISHED,
     "guard_production_runs_repin": Code.RUN_PIN_IMMUTABLE,
+    "guard_production_runs_adoption": Code.STEP_ILLEGAL_MOVE,
     "guard_production_runs_move": Code.RUN_ILLEGAL_MOVE,
     "guard_production_runs_unfinished": Code.RUN_ILLEGAL_MOVE,
     "guard_production_runs_read_only": Code.RUN_READ_ONLY,

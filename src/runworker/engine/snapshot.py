@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from runworker.commands import (
+    AdoptRun,
     AdvanceStep,
     ApproveFlowVersion,
     Command,
@@ -57,12 +58,14 @@ class _Needs:
             self.lots |= command.other_lots
         if version_id := fields.get("flow_version_id"):
             self.versions.add(version_id)
-            self.changes_versions |= not isinstance(command, StartRun)
+            self.changes_versions |= not isinstance(command, StartRun | AdoptRun)
         match command:
             case AdvanceStep(run_id=run_id):
                 self.stepped.add(run_id)
             case CompleteRun(run_id=run_id) | RollbackStep(run_id=run_id):
                 self.stepped.add(run_id)
+                self.whole.add(run_id)
+            case AdoptRun(run_id=run_id):
                 self.whole.add(run_id)
             case FinishLot(lot_id=lot_id):
                 self.with_children.add(lot_id)
@@ -130,7 +133,7 @@ class Snapshot:
         """Let the commands that follow see the changes of a command."""
         if run := outcome.run:
             before = self._runs.get(run.id)
-            if before is None or before.status is not run.status:
+            if before is None or (before.status, before.flow_version_id) != (run.status, run.flow_version_id):
                 self._count_pin(before, -1)
                 self._count_pin(run, 1)
             self._runs[run.id] = run
@@ -140,7 +143,7 @@ class Snapshot:
             self._versions[version.id] = version
 
     def _count_pin(self, run: RunFact | None, difference: int) -> None:
-        """Count the runs that this batch begins or ends: the database cannot count them yet."""
+        """Count the runs that this batch begins, adopts or ends: the database cannot count them yet."""
         if run is not None and run.flow_version_id is not None and run.status in UNFINISHED_RUNS:
             self._unfinished[run.flow_version_id] += difference
 
@@ -180,7 +183,7 @@ class Snapshot:
             to_change=needs.changes_versions,
         )
         self._versions |= {id_: version for id_, version in versions.items() if id_ not in self._versions}
-        # A run that this very batch starts is asked for its gates too.
+        # A run that this very batch starts or adopts is asked for its gates too.
         self._plans |= {id_: version.plan for id_, version in versions.items() if id_ not in self._plans}
         self._unfinished.update(count_unfinished_runs(self._connection, needs.deprecated - self._counted))
         self._counted |= needs.deprecated

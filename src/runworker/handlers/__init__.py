@@ -3,12 +3,13 @@
 from runworker.codes import Code
 from runworker.commands import Command
 from runworker.errors import Rejected
+from runworker.handlers.adoption import ADOPTION_HANDLERS
 from runworker.handlers.facts import Facts, Outcome
 from runworker.handlers.flows import FLOW_HANDLERS
 from runworker.handlers.lots import LOT_HANDLERS
 from runworker.handlers.runs import RUN_HANDLERS
 
-_HANDLERS = {**RUN_HANDLERS, **LOT_HANDLERS, **FLOW_HANDLERS}
+_HANDLERS = {**RUN_HANDLERS, **LOT_HANDLERS, **FLOW_HANDLERS, **ADOPTION_HANDLERS}
 
 
 def handle(command: Command, facts: Facts) -> Outcome:

@@ -68,10 +68,14 @@ def relabelled(child: LotFact, parent: LotFact) -> tuple[LotFact, ...]:
     )
 
 
+def sku_of_type(lot_type: LotType | None) -> str | None:
+    """The SKU that a type names, if it names one."""
+    return lot_type[-2:] if lot_type is not None and lot_type.endswith(("15", "30")) else None
+
+
 def _sku(lot: LotFact) -> str | None:
     # A type that names its SKU tells it also where another system left the column empty.
-    of_type = lot.lot_type[-2:] if lot.lot_type is not None and lot.lot_type.endswith(("15", "30")) else None
-    return lot.sku_type or of_type
+    return lot.sku_type or sku_of_type(lot.lot_type)
 
 
 def _require_same_place(parent: LotFact, run: RunFact | None, facts: Facts) -> None:

@@ -33,6 +33,12 @@ def require_fitting_code(command: RegisterLot, run: RunFact, facts: Facts) -> No
         )
 
 
+def site_of_code(lot_code: str | None) -> str | None:
+    """The plant site that a code tells; None where a legacy code tells none."""
+    found = _CODE.fullmatch(lot_code or "")
+    return found["site"] if found else None
+
+
 def _is_day(digits: str) -> bool:
     try:
         date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))

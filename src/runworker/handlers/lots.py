@@ -82,8 +82,8 @@ def register_lot(command: RegisterLot, facts: Facts) -> Outcome:
 
 def record_qc_decision(command: RecordQcDecision, facts: Facts) -> Outcome:
     """Write the decision and move the lot; a CCP temperature over its limit forces HOLD whatever was decided."""
-    lot = _existing(command.lot_id, facts)
-    _require_unarchived(lot, facts)
+    lot = existing_lot(command.lot_id, facts)
+    require_unarchived(lot, facts)
     if command.decision is not Decision.PASS and len(command.notes or "") < _SHORTEST_NOTES:
         raise Rejected(
             Code.NOTES_REQUIRED,
@@ -127,7 +127,7 @@ def reject_lot(command: RejectLot, facts: Facts) -> Outcome:
 
 def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
     """Take material from one lot into another, which belongs to no finished run."""
-    child = _existing(command.into_lot_id, facts)
+    child = existing_lot(command.into_lot_id, facts)
     parent = _to_be_consumed(command.lot_id, child, facts)
     run = facts.runs.get(child.run_id) if child.run_id else None
     if run is not None and run.status in FINISHED_RUNS:
@@ -148,8 +148,8 @@ def consume_lot(command: ConsumeLot, facts: Facts) -> Outcome:
 
 def finish_lot(command: FinishLot, facts: Facts) -> Outcome:
     """Close a lot."""
-    lot = _existing(command.lot_id, facts)
-    _require_unarchived(lot, facts)
+    lot = existing_lot(command.lot_id, facts)
+    require_unarchived(lot, facts)
     if not can_finish(lot, facts.lots):
         if lot.status is not LotStatus.CONSUMED:
             raise Rejected(
@@ -188,7 +188,8 @@ def _is_closed(lot: LotFact | None) -> bool:
     return lot is not None and lot.status in FINAL_LOTS
 
 
-def _existing(lot_id: UUID, facts: Facts) -> LotFact:
+def existing_lot(lot_id: UUID, facts: Facts) -> LotFact:
+    """The lot; waits for one that does not exist yet."""
     lot = facts.lots.get(lot_id)
     if lot is None:
         raise NotYet(f"lot {lot_id} does not exist yet", waiting_for={"lot_id": str(lot_id)}, blocked_on=(lot_id,))
@@ -205,13 +206,14 @@ def _require_state(lot: LotFact, target: LotStatus, allowed: Set[LotStatus]) -> 
 
 
 def _from_hold(lot_id: UUID, target: LotStatus, why: str, facts: Facts) -> Outcome:
-    lot = _existing(lot_id, facts)
-    _require_unarchived(lot, facts)
+    lot = existing_lot(lot_id, facts)
+    require_unarchived(lot, facts)
     _require_state(lot, target, {LotStatus.HOLD})
     return Outcome(lots=(replace(lot, status=target, status_reason=why),))
 
 
-def _require_unarchived(lot: LotFact, facts: Facts) -> None:
+def require_unarchived(lot: LotFact, facts: Facts) -> None:
+    """Require that the lot's run is not ARCHIVED."""
     run = facts.runs.get(lot.run_id) if lot.run_id else None
     if run is not None and run.status is RunStatus.ARCHIVED:
         raise Rejected(Code.RUN_READ_ONLY, f"lot {lot.id} belongs to run {run.id}, which is ARCHIVED")
@@ -248,4 +250,4 @@ def _wanted(command: RegisterLot) -> dict[UUID, Decimal]:
 def _to_be_consumed(parent_id: UUID, child: LotFact, facts: Facts) -> LotFact:
     if parent_id == child.id:
         raise Rejected(Code.LOT_OWN_PARENT, f"lot {child.id} cannot be made of itself")
-    return _existing(parent_id, facts)
+    return existing_lot(parent_id, facts)

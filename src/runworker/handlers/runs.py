@@ -42,13 +42,11 @@ def start_run(command: StartRun, facts: Facts) -> Outcome:
             f"run {existing.id} is {existing.status} already; a new run needs an id of its own",
             run_status=str(existing.status),
         )
-    version = _published(command.flow_version_id, facts)
+    version, plan = published_plan(command.flow_version_id, facts)
     if existing is not None and existing.flow_version_id not in (None, version.id):
         raise Rejected(
             Code.RUN_PIN_IMMUTABLE, f"run {existing.id} is pinned to {existing.flow_version_id} and not to {version.id}"
         )
-    if isinstance(version.plan, Rejected):
-        raise version.plan
     base = existing or RunFact(
         id=command.target_run,
         status=RunStatus.IDLE,
@@ -66,7 +64,7 @@ def start_run(command: StartRun, facts: Facts) -> Outcome:
         started_at=facts.now,
         started_by=command.issued_by,
         operator_id=command.operator_id or base.operator_id or command.issued_by,
-        steps=_steps_of(version.plan),
+        steps=steps_of(plan),
     )
     return Outcome(_begin_step(run, 0, operator_id, facts), state={"version_num": version.version_num})
 
@@ -91,11 +89,7 @@ def rollback_step(command: RollbackStep, facts: Facts) -> Outcome:
             f"run {run.id} is at step {run.current_step_index}; it goes back to one of "
             f"{[index for index in run.planned if index < run.current_step_index]}, not to {target}",
         )
-    ahead = [lot for lot in facts.lots_of(run.id) if _is_live_beyond(lot, target)]
-    if ahead:
-        raise Rejected(
-            Code.LIVE_LOTS_AHEAD, f"{len(ahead)} live lots belong to steps after {target}", lots=_codes(ahead)
-        )
+    require_no_lots_beyond(run, target, facts)
     steps = tuple(
         step._replace(status=StepExecutionStatus.PENDING, started_at=None, completed_at=None, operator_id=None)
         if step.step_index > target and step.status is not StepExecutionStatus.SKIPPED
@@ -169,7 +163,8 @@ RUN_HANDLERS: Mapping[type[Command], Callable[[Any, Facts], Outcome]] = {
 }
 
 
-def _published(version_id: UUID, facts: Facts) -> VersionFact:
+def published_plan(version_id: UUID, facts: Facts) -> tuple[VersionFact, Plan]:
+    """The version, PUBLISHED, and its plan. Raises Rejected where it is no such, or has no valid plan."""
     version = facts.versions.get(version_id)
     if version is None:
         raise Rejected(Code.UNKNOWN_FLOW_VERSION, f"no flow version has the id {version_id}")
@@ -178,13 +173,25 @@ def _published(version_id: UUID, facts: Facts) -> VersionFact:
             Code.FLOW_VERSION_NOT_PUBLISHED,
             f"flow version {version_id} is {version.status}; a run needs a PUBLISHED one",
         )
-    return version
+    if isinstance(version.plan, Rejected):
+        raise version.plan
+    return version, version.plan
 
 
-def _steps_of(plan: Plan) -> tuple[StepFact, ...]:
+def steps_of(plan: Plan) -> tuple[StepFact, ...]:
+    """The eleven steps of a run that has not begun."""
     planned = [StepFact(step.index, step.node_id, StepExecutionStatus.PENDING) for step in plan.steps]
     skipped = [StepFact(index, SKIPPED_NODE_ID, StepExecutionStatus.SKIPPED) for index in plan.skipped]
     return tuple(sorted(planned + skipped, key=lambda step: step.step_index))
+
+
+def require_no_lots_beyond(run: RunFact, step_index: int, facts: Facts) -> None:
+    """Require that no live lot of the run belongs to a later step. All its lots have to be loaded."""
+    ahead = [lot for lot in facts.lots_of(run.id) if _is_live_beyond(lot, step_index)]
+    if ahead:
+        raise Rejected(
+            Code.LIVE_LOTS_AHEAD, f"{len(ahead)} live lots belong to steps after {step_index}", lots=_codes(ahead)
+        )
 
 
 def _require_quality_done(run: RunFact, facts: Facts) -> None:
@@ -215,12 +222,15 @@ def _is_live_beyond(lot: LotFact, step_index: int) -> bool:
 
 def _finished_lots(run: RunFact, facts: Facts) -> tuple[LotFact, ...]:
     lots = dict(facts.lots)
-    finished = []
-    for lot in sorted(facts.lots_of(run.id), key=lambda lot: lot.step_index or 0, reverse=True):
-        if can_finish(lot, lots):
-            lots[lot.id] = replace(lot, status=LotStatus.FINISHED)
-            finished.append(lots[lot.id])
-    return tuple(finished)
+    finished: dict[UUID, LotFact] = {}
+    last_first = sorted(facts.lots_of(run.id), key=lambda lot: lot.step_index or 0, reverse=True)
+    before = -1
+    while len(finished) > before:  # which lots without a step come last, nothing but their children tells
+        before = len(finished)
+        for lot in last_first:
+            if lot.id not in finished and can_finish(lot, lots):
+                lots[lot.id] = finished[lot.id] = replace(lot, status=LotStatus.FINISHED)
+    return tuple(finished.values())
 
 
 def _codes(lots: list[LotFact]) -> list[str]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from runworker.codes import Code
 from runworker.errors import NotYet, Rejected
 from runworker.handlers.facts import Facts, RunFact
-from runworker.states import FINISHED_RUNS, RunStatus
+from runworker.states import FINISHED_RUNS, UNFINISHED_RUNS, RunStatus
 
 
 def operator_of(operator_id: UUID | None, issued_by: UUID, facts: Facts) -> UUID:
@@ -39,24 +39,42 @@ def started_run(run_id: UUID, facts: Facts) -> RunFact:
     if run.status in FINISHED_RUNS:
         raise Rejected(Code.RUN_NOT_RUNNING, f"run {run_id} is {run.status}", run_status=str(run.status))
     if not run.planned:
+        raise Rejected(Code.RUN_NOT_PINNED, f"run {run_id} is a legacy run without a plan; adopt_run gives it one")
+    return run
+
+
+def run_under_way(run_id: UUID, facts: Facts) -> RunFact:
+    """The run, RUNNING or on HOLD, whether it has a plan or not; waits for one that does not exist yet."""
+    run = existing_run(run_id, facts)
+    if run.status not in UNFINISHED_RUNS - {RunStatus.IDLE}:
         raise Rejected(
-            Code.RUN_NOT_PINNED, f"run {run_id} is a legacy run without a plan; it can be held or aborted only"
+            Code.RUN_NOT_RUNNING,
+            f"run {run_id} is {run.status}; expected RUNNING or HOLD",
+            run_status=str(run.status),
         )
     return run
 
 
 def require_turn_for_step(run: RunFact, step_index: int) -> None:
     """Require that the run is at this very step; the command waits for a later one."""
-    _planned(run, step_index)
+    require_planned(run, step_index)
     if step_index < run.current_step_index:
         raise _passed(run, step_index)
     if step_index > run.current_step_index:
         raise before_its_turn(run, f"step {step_index}", step_index)
 
 
+def require_reached(run: RunFact, step_index: int) -> None:
+    """Require that the run is at this step or beyond it; the command waits for a later one."""
+    if run.steps:
+        require_planned(run, step_index)
+    if step_index > run.current_step_index:
+        raise before_its_turn(run, f"step {step_index}", step_index)
+
+
 def require_turn_to_advance(run: RunFact, target: int) -> None:
     """Require that `target` is the planned step after the current one; the command waits for the one before it."""
-    planned = _planned(run, target)
+    planned = require_planned(run, target)
     if target <= run.current_step_index:
         raise _passed(run, target)
     before = planned[planned.index(target) - 1]
@@ -79,7 +97,7 @@ def require_running(run: RunFact) -> None:
         raise Rejected(Code.RUN_ON_HOLD, f"run {run.id} is on HOLD: {run.status_reason or 'no reason recorded'}")
 
 
-def _planned(run: RunFact, step_index: int) -> tuple[int, ...]:
+def require_planned(run: RunFact, step_index: int) -> tuple[int, ...]:
     """The steps of the plan, of which this has to be one."""
     planned = run.planned
     if step_index not in planned:

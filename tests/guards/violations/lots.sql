@@ -26,6 +26,10 @@ INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('aborted')::uu
 -- refused: guard_lots_finished_run (ARCHIVED)
 INSERT INTO lots (lot_code, production_run_id) VALUES ('new', md5('archived')::uuid);
 
+-- refused: guard_lots_finished_run (a lot without a run, given to a COMPLETED one)
+INSERT INTO lots (lot_code) VALUES ('new');
+UPDATE lots SET production_run_id = md5('completed')::uuid WHERE lot_code = 'new';
+
 -- refused: guard_lots_move
 UPDATE lots SET status = 'CONSUMED' WHERE lot_code = 'RAW-1';
 
@@ -50,6 +54,10 @@ INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'FRZ');
 -- refused: guard_lots_legacy_type (FG)
 INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'FG');
 
+-- refused: guard_lots_legacy_type (given later)
+INSERT INTO lots (lot_code) VALUES ('new');
+UPDATE lots SET lot_type = 'FG' WHERE lot_code = 'new';
+
 -- refused: guard_lots_sku (the other)
 INSERT INTO lots (lot_code, lot_type, sku_type) VALUES ('new', 'SKW15', '30');
 
@@ -59,6 +67,14 @@ INSERT INTO lots (lot_code, lot_type) VALUES ('new', 'FG30');
 -- refused: guard_lots_sku (changed)
 INSERT INTO lots (lot_code, lot_type, sku_type) VALUES ('new', 'FG30', '30');
 UPDATE lots SET sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lots_sku (a type given later, against its SKU)
+INSERT INTO lots (lot_code, sku_type) VALUES ('new', '30');
+UPDATE lots SET lot_type = 'FG15' WHERE lot_code = 'new';
+
+-- refused: guard_lots_sku (a type given later, without its SKU)
+INSERT INTO lots (lot_code) VALUES ('new');
+UPDATE lots SET lot_type = 'FG15' WHERE lot_code = 'new';
 
 -- refused: guard_lots_weight (none)
 INSERT INTO lots (lot_code, weight_kg) VALUES ('new', 0);
@@ -83,6 +99,26 @@ UPDATE lots SET production_run_id = md5('held')::uuid WHERE lot_code = 'RAW-1';
 
 -- refused: guard_lots_identity (run, before the plant has registered the lot)
 UPDATE lots SET production_run_id = NULL WHERE lot_code = 'DEB-1';
+
+-- refused: guard_lots_identity (type, given a second time)
+INSERT INTO lots (lot_code) VALUES ('new');
+UPDATE lots SET lot_type = 'RAW' WHERE lot_code = 'new';
+UPDATE lots SET lot_type = 'DEB' WHERE lot_code = 'new';
+
+-- refused: guard_lots_identity (run, given a second time)
+INSERT INTO lots (lot_code) VALUES ('new');
+UPDATE lots SET production_run_id = md5('running')::uuid WHERE lot_code = 'new';
+UPDATE lots SET production_run_id = md5('held')::uuid WHERE lot_code = 'new';
+
+-- refused: guard_lots_frozen (run of a REJECTED lot)
+INSERT INTO lots (lot_code, status) VALUES ('new', 'QUARANTINE');
+UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'new';
+UPDATE lots SET production_run_id = md5('running')::uuid WHERE lot_code = 'new';
+
+-- refused: guard_lots_frozen (type of a REJECTED lot)
+INSERT INTO lots (lot_code, status) VALUES ('new', 'QUARANTINE');
+UPDATE lots SET status = 'REJECTED', status_reason = 'smells of smoke' WHERE lot_code = 'new';
+UPDATE lots SET lot_type = 'RAW' WHERE lot_code = 'new';
 
 -- refused: guard_lots_frozen (weight of a CONSUMED lot)
 UPDATE lots SET weight_kg = 11 WHERE lot_code = 'consumed';
@@ -111,6 +147,72 @@ UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new';
 INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
 VALUES (md5('new')::uuid, md5('DEB-2')::uuid, 1);
 UPDATE lots SET step_index = 9 WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (step of a child that had none)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('DEB-2')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET step_index = 2 WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (RAW, a lot with a parent)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('RAW-2')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET lot_type = 'RAW' WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (SHIP, a lot with a child)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('new')::uuid, md5('DEB-2')::uuid, 1);
+UPDATE lots SET lot_type = 'SHIP' WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (MIX, a lot with material of a SKU)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW30-2')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET lot_type = 'MIX' WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (FRZ15, a lot with material of the other SKU, which comes through one that tells none)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('silent')::uuid, 'silent', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'silent';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('SKW30-2')::uuid, md5('silent')::uuid, 1);
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('silent')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET lot_type = 'FRZ15', sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (SKW15, a lot that went into a mix)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('new')::uuid, md5('MIX-2')::uuid, 1);
+UPDATE lots SET lot_type = 'SKW15', sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lot_genealogy_sku (SKW15, a lot that went into one of the other SKU)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('new')::uuid, md5('SKW30-2')::uuid, 1);
+UPDATE lots SET lot_type = 'SKW15', sku_type = '15' WHERE lot_code = 'new';
+
+-- refused: guard_lot_genealogy_site (given to a run of another site than its child's)
+INSERT INTO production_runs (id, run_code, flow_version_id) VALUES
+    (md5('buda')::uuid, 'RUN-20260124-BUDA-0001', md5('published')::uuid),
+    (md5('pest')::uuid, 'RUN-20260124-PEST-0001', md5('published')::uuid);
+INSERT INTO lots (id, lot_code, production_run_id) VALUES (md5('at pest')::uuid, 'at pest', md5('pest')::uuid);
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+UPDATE lots SET status = 'RELEASED' WHERE lot_code = 'new';
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('new')::uuid, md5('at pest')::uuid, 1);
+UPDATE lots SET production_run_id = md5('buda')::uuid WHERE lot_code = 'new';
+
+-- refused: guard_lots_linked (a SKU together with a type that names none)
+INSERT INTO lots (id, lot_code, weight_kg, status) VALUES (md5('new')::uuid, 'new', 10, 'QUARANTINE');
+INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+VALUES (md5('DEB-2')::uuid, md5('new')::uuid, 1);
+UPDATE lots SET lot_type = 'MIX', sku_type = '15' WHERE lot_code = 'new';
 
 -- refused: guard_lots_linked (SKU of a child)
 UPDATE lots SET sku_type = '30' WHERE lot_code = 'SHIP-2';

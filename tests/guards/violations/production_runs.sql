@@ -89,11 +89,26 @@ UPDATE production_runs SET flow_version_id = md5('deprecated')::uuid WHERE run_c
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
 
 -- refused: guard_production_runs_repin (a legacy run, a second time)
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 4, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'legacy';
+
+-- refused: guard_production_runs_adoption (at a step that the plan has not)
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 3, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+
+-- refused: guard_production_runs_adoption (together with a state)
+UPDATE production_runs SET flow_version_id = md5('old plan')::uuid, status = 'HOLD', status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+
+-- refused: guard_production_runs_adoption (a run that has steps)
 ALTER TABLE production_runs DISABLE TRIGGER USER;
 UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
 ALTER TABLE production_runs ENABLE TRIGGER USER;
-UPDATE production_runs SET flow_version_id = md5('published')::uuid WHERE run_code = 'running';
-UPDATE production_runs SET flow_version_id = NULL WHERE run_code = 'running';
+UPDATE production_runs SET flow_version_id = md5('old plan')::uuid, status_reason = 'cut-over day'
+WHERE run_code = 'running';
 
 -- refused: guard_production_runs_identity (run_code)
 UPDATE production_runs SET run_code = 'renamed' WHERE run_code = 'running';
@@ -173,6 +188,22 @@ INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at
 VALUES (md5('new')::uuid, 0, 'node-0', 'IN_PROGRESS', now());
 SET CONSTRAINTS ALL IMMEDIATE;
 
+-- refused: guard_production_runs_steps (a legacy run is adopted without any)
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 4, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_production_runs_steps (a legacy run is adopted, and its steps are those of another place)
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 4, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)
+SELECT md5('legacy')::uuid, step, 'node', CASE step WHEN 0 THEN 'IN_PROGRESS' WHEN 1 THEN 'PENDING' WHEN 4 THEN 'PENDING'
+       ELSE 'SKIPPED' END, CASE step WHEN 0 THEN now() END
+FROM generate_series(0, 10) AS step;
+SET CONSTRAINTS ALL IMMEDIATE;
+
 -- refused: guard_production_runs_steps (it starts and none does)
 UPDATE production_runs SET status = 'RUNNING' WHERE run_code = 'idle';
 SET CONSTRAINTS ALL IMMEDIATE;
@@ -213,6 +244,20 @@ WHERE run_code = 'at last step';
 
 -- refused: guard_production_runs_live_lots
 UPDATE production_runs SET current_step_index = 0 WHERE run_code = 'running';
+
+-- refused: guard_production_runs_live_lots (a legacy run is adopted behind one)
+INSERT INTO lots (lot_code, step_index, production_run_id) VALUES ('new', 7, md5('legacy')::uuid);
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 4, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+
+-- refused: guard_production_runs_live_lots (a legacy run is adopted at its beginning)
+INSERT INTO lots (lot_code, step_index, production_run_id) VALUES ('new', 1, md5('legacy')::uuid);
+UPDATE production_runs SET flow_version_id = md5('old plan')::uuid, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+
+-- refused: guard_production_runs_reason (adopted)
+UPDATE production_runs SET flow_version_id = md5('old plan')::uuid WHERE run_code = 'legacy';
 
 -- refused: guard_production_runs_reason (HOLD)
 UPDATE production_runs SET status = 'HOLD' WHERE run_code = 'running';

@@ -33,6 +33,17 @@ INSERT INTO production_runs (id, run_code, flow_version_id) VALUES (md5('new')::
 INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)
 VALUES (md5('new')::uuid, 0, 'node-0', 'COMPLETED', now(), now());
 
+-- refused: guard_run_step_executions_insert (COMPLETED, of a legacy run that was not adopted)
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)
+VALUES (md5('legacy')::uuid, 0, 'node-0', 'COMPLETED', now(), now());
+
+-- refused: guard_run_step_executions_insert (COMPLETED, where a legacy run is adopted)
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 4, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)
+VALUES (md5('legacy')::uuid, 4, 'node-4', 'COMPLETED', now(), now());
+
 -- refused: guard_run_step_executions_identity (index)
 UPDATE run_step_executions SET step_index = 4 WHERE id = md5('running 3')::uuid;
 
@@ -69,6 +80,23 @@ ALTER TABLE run_step_executions DISABLE TRIGGER USER;
 DELETE FROM run_step_executions WHERE run_id = md5('running')::uuid;
 ALTER TABLE run_step_executions ENABLE TRIGGER USER;
 INSERT INTO run_step_executions (run_id, step_index, node_id) VALUES (md5('running')::uuid, 10, 'node-10');
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_run (all eleven, without a pin)
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at)
+SELECT md5('legacy')::uuid, step, 'node', CASE step WHEN 0 THEN 'IN_PROGRESS' ELSE 'SKIPPED' END,
+       CASE step WHEN 0 THEN now() END
+FROM generate_series(0, 10) AS step;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_skipped (of a legacy run that is adopted beyond it)
+UPDATE production_runs
+SET flow_version_id = md5('old plan')::uuid, current_step_index = 4, status_reason = 'cut-over day'
+WHERE run_code = 'legacy';
+INSERT INTO run_step_executions (run_id, step_index, node_id, status, started_at, completed_at)
+SELECT md5('legacy')::uuid, step, 'node', CASE step WHEN 0 THEN 'COMPLETED' WHEN 4 THEN 'IN_PROGRESS' ELSE 'SKIPPED' END,
+       CASE WHEN step IN (0, 4) THEN now() END, CASE step WHEN 0 THEN now() END
+FROM generate_series(0, 10) AS step;
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- refused: guard_run_step_executions_skipped (PENDING, past it)

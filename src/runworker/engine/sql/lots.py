@@ -51,7 +51,9 @@ _LOAD_LINKS = select(_links.c.parent_lot_id, _links.c.child_lot_id, _links.c.qua
 _COLUMNS = ("command_key", FROM_STATUS, "metadata", *_FIELDS)
 
 INSERT_LOTS: Final = insert_rows(_lots, _COLUMNS)
-RELABEL_LOTS: Final = update_rows(_lots, _COLUMNS, ["id"], ["sku_type"])
+RELABEL_LOTS: Final = update_rows(
+    _lots, _COLUMNS, ["id"], ["lot_type", "production_run_id", "step_index", "sku_type", "status_reason"]
+)
 UPDATE_LOTS: Final = update_rows(_lots, _COLUMNS, ["id"], ["temperature_c", "status_reason"])
 INSERT_LINKS: Final = insert_rows(_links, ("id", "parent_lot_id", "child_lot_id", "quantity_used_kg", "command_key"))
 INSERT_QC_DECISIONS: Final = insert_rows(
@@ -64,7 +66,10 @@ INSERT_QC_DECISIONS: Final = insert_rows(
 
 
 def runs_of_lots(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
-    """The runs that these lots belong to. A lot never changes its run, so that this can be read without a lock."""
+    """The runs that these lots belong to, read without a lock: a lot never changes its run.
+
+    One that is just being adopted is taken for one without a run, which guards then look at.
+    """
     return (
         {id_ for id_ in connection.execute(_RUNS_OF.distinct(), {"ids": Uuids(ids)}).scalars() if id_} if ids else set()
     )
