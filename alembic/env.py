@@ -1,8 +1,8 @@
 """Alembic's environment: one migration at a time on a database, and none that waits for ever.
 
 Under a session-level advisory lock, so that two deploys cannot race: the second waits, then finds nothing to do.
-Each revision is a transaction of its own. The lock is the session's: connect to PostgreSQL itself, not through a
-pooler that shares sessions.
+A revision is a transaction of its own, or several where it changes tables online (`runworker.online_changes`). The lock
+is the session's: connect to PostgreSQL itself, not through a pooler that shares sessions.
 """
 
 import os
@@ -15,7 +15,8 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util import CommandError
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from runworker.errors import ConfigurationError, RunworkerError, Unavailable
 from runworker.migrations import owners_engine
@@ -23,9 +24,10 @@ from runworker.models import Base
 from runworker.urls import masked
 
 ADVISORY_LOCK: Final = int.from_bytes(b"runworkr")
-WAIT_FOR_OTHER_MIGRATION: Final = "5min"
+WAIT_FOR_OTHER_MIGRATION: Final = 300.0
+POLL_SECONDS: Final = 0.2
 LOCK_TIMEOUT: Final = "10s"  # a table lock that is waited for blocks everyone who comes after
-STATEMENT_TIMEOUT: Final = "15min"  # room to rewrite a table of lots
+STATEMENT_TIMEOUT: Final = "15min"  # room to make an index of lots, which waits for all older transactions
 
 
 def _url() -> str:
@@ -41,21 +43,29 @@ def _url() -> str:
 
 
 def _wait_until_alone(connection: Connection) -> None:
-    """Take the advisory lock, so that nobody else migrates this database. It is given back when the session ends."""
+    """Take the advisory lock, so that nobody else migrates this database. It is given back when the session ends.
+
+    The lock is asked for again and again: who waits for it in a statement has a snapshot meanwhile, and the other's
+    CREATE INDEX CONCURRENTLY waits for the end of all snapshots.
+    """
     patience = context.config.attributes.get("wait_for_other_migration", WAIT_FOR_OTHER_MIGRATION)
-    connection.execute(
-        text("SELECT set_config('lock_timeout', :patience, false), set_config('statement_timeout', '0', false)"),
-        {"patience": patience},
+    attempts = Retrying(
+        retry=retry_if_result(lambda is_alone: not is_alone),
+        wait=wait_fixed(POLL_SECONDS),
+        stop=stop_after_delay(patience),
     )
     try:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-    except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
-            raise Unavailable(
-                f"Another migration of this database is still running after {patience}. Nothing was changed here;"
-                " wait for it to end, or end its session, and try again."
-            ) from error
-        raise
+        attempts(_is_alone, connection)
+    except RetryError as error:
+        raise Unavailable(
+            f"Another migration of this database is still running after {patience:g} s. Nothing was changed here;"
+            " wait for it to end, or end its session, and try again."
+        ) from error
+
+
+def _is_alone(connection: Connection) -> bool:
+    with connection.begin():
+        return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}))
 
 
 def _tell(ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]) -> None:
@@ -82,11 +92,16 @@ def _migrate(connection: Connection) -> None:
     try:
         with context.begin_transaction():
             context.run_migrations()
-    except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
+    except SQLAlchemyError as error:
+        if isinstance(error, OperationalError) and isinstance(error.orig, LockNotAvailable):
             raise Unavailable(
                 f"A table stayed locked by another session for {lock_timeout}. The revision that needed it was"
                 " rolled back, those before it are kept; stop what holds the lock and try again."
+            ) from error
+        if connection.invalidated:
+            raise Unavailable(
+                "The connection to the database was lost. What was finished is kept; migrate again, which goes on from"
+                " there."
             ) from error
         raise
 

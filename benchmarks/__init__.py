@@ -14,6 +14,7 @@ children.py, usage.py    processes, and what they use
 bench_result.py, figures.py, charts.py, pages.py    what came of it; medians, ratios; drawings; docs/performance.md
 
 failover.py     a measurement of its own: what a failover of PostgreSQL costs, for docs/failover.md
+takeover.py     another: what a plant notices while its database is migrated
 
 Programs that run as processes of their own: stock_worker.py (on stock_app.py), engine_process.py, peers/.
 """

@@ -14,6 +14,8 @@ Revises: 20260124_run_step_executions
 
 from alembic import op
 
+from runworker.online_changes import lock_tables
+
 revision = "20260124_flow_version_immutable"
 down_revision = "20260124_run_step_executions"
 branch_labels = None
@@ -21,6 +23,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("flow_versions")
     # command_key names the command that changed the row; it is no part of the version (a later revision adds it).
     op.execute("""
         CREATE OR REPLACE FUNCTION prevent_published_flow_version_modification() RETURNS trigger

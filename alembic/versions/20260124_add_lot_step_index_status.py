@@ -19,9 +19,10 @@ Revision ID: 20260124_lot_step_index_status
 Revises: 20260124_add_flow_definitions
 """
 
-import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import conv
+
+from runworker.online_changes import backfill, change_table, create_index, set_not_null, validate
 
 revision = "20260124_lot_step_index_status"
 down_revision = "20260124_add_flow_definitions"
@@ -34,20 +35,28 @@ STATUS_CHECK = conv("ck_lots_status")
 
 
 def upgrade() -> None:
-    op.add_column("lots", sa.Column("step_index", sa.Integer(), nullable=True))
-    op.create_check_constraint(STEP_INDEX_CHECK, "lots", "step_index IS NULL OR (step_index >= 0 AND step_index <= 10)")
-    op.add_column("lots", sa.Column("status", sa.String(20), nullable=True, server_default="CREATED"))
-    _derive_status_from_records()
-    _restore_what_a_downgrade_kept()
-    # The CHECK alone lets NULL through.
-    op.alter_column("lots", "status", nullable=False)
-    op.create_check_constraint(
-        STATUS_CHECK,
+    # The default comes after the column: lots that are there have none, by which those to be looked at are known.
+    change_table(
         "lots",
-        "status IN ('CREATED','QUARANTINE','RELEASED','HOLD','REJECTED','CONSUMED','FINISHED')",
+        f"""
+        ALTER TABLE lots
+            ADD COLUMN step_index integer,
+            ADD COLUMN status varchar(20),
+            ALTER COLUMN status SET DEFAULT 'CREATED',
+            ADD CONSTRAINT {STEP_INDEX_CHECK}
+                CHECK (step_index IS NULL OR (step_index >= 0 AND step_index <= 10)) NOT VALID,
+            ADD CONSTRAINT {STATUS_CHECK}
+                CHECK (status IN ('CREATED','QUARANTINE','RELEASED','HOLD','REJECTED','CONSUMED','FINISHED')) NOT VALID
+        """,
+        unless=STATUS_CHECK,
     )
-    op.create_index("idx_lots_step_index", "lots", ["step_index"])
-    op.create_index("idx_lots_status", "lots", ["status"])
+    _restore_what_a_downgrade_kept()
+    _derive_status_from_records()
+    validate("lots", STEP_INDEX_CHECK, STATUS_CHECK)
+    # The CHECK alone lets NULL through.
+    set_not_null("lots", "status")
+    create_index("idx_lots_step_index", "lots (step_index)")
+    create_index("idx_lots_status", "lots (status)")
 
 
 def downgrade() -> None:
@@ -69,8 +78,28 @@ def downgrade() -> None:
     op.drop_column("lots", "step_index")
 
 
+def _restore_what_a_downgrade_kept() -> None:
+    backfill(
+        "lots",
+        """
+        status = metadata #>> '{runworker_downgrade,status}',
+        step_index = (metadata #>> '{runworker_downgrade,step_index}')::integer,
+        metadata = CASE
+            WHEN (metadata -> 'runworker_downgrade') - 'status' - 'step_index' = '{}'
+            THEN metadata - 'runworker_downgrade'
+            ELSE metadata #- '{runworker_downgrade,status}' #- '{runworker_downgrade,step_index}'
+        END
+        """,
+        where="metadata #>> '{runworker_downgrade,status}' IS NOT NULL",
+    )
+
+
 def _derive_status_from_records() -> None:
-    op.execute("""
+    backfill(
+        "lots",
+        "status = found.derived",
+        where="lots.status IS NULL",
+        found="""
         WITH last_decision AS (
             SELECT DISTINCT ON (lot_id) lot_id, decision
             FROM qc_decisions
@@ -82,8 +111,7 @@ def _derive_status_from_records() -> None:
             FROM lot_genealogy
             GROUP BY parent_lot_id
         )
-        UPDATE lots
-        SET status = CASE
+        SELECT lot.id, CASE
             WHEN last_decision.decision = 'FAIL' THEN 'REJECTED'
             WHEN last_decision.decision = 'HOLD' THEN 'HOLD'
             WHEN run.status = 'COMPLETED' THEN 'FINISHED'
@@ -91,23 +119,11 @@ def _derive_status_from_records() -> None:
                  OR taken.quantity_kg >= lot.weight_kg THEN 'CONSUMED'
             WHEN last_decision.decision = 'PASS' THEN 'RELEASED'
             ELSE 'QUARANTINE'
-        END
+        END AS derived
         FROM lots AS lot
         LEFT JOIN last_decision ON last_decision.lot_id = lot.id
         LEFT JOIN taken ON taken.lot_id = lot.id
         LEFT JOIN production_runs AS run ON run.id = lot.production_run_id
-        WHERE lots.id = lot.id
-    """)
-
-
-def _restore_what_a_downgrade_kept() -> None:
-    op.execute("""
-        UPDATE lots
-        SET status = metadata #>> '{runworker_downgrade,status}',
-            step_index = (metadata #>> '{runworker_downgrade,step_index}')::integer,
-            metadata = metadata #- '{runworker_downgrade,status}' #- '{runworker_downgrade,step_index}'
-        WHERE metadata #>> '{runworker_downgrade,status}' IS NOT NULL
-    """)
-    op.execute("""
-        UPDATE lots SET metadata = metadata - 'runworker_downgrade' WHERE metadata -> 'runworker_downgrade' = '{}'
-    """)
+        WHERE lot.status IS NULL
+        """,
+    )

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import conv
 
+from runworker.online_changes import lock_tables
+
 revision = "20260124_run_step_executions"
 down_revision = "20260124_production_runs"
 branch_labels = None
@@ -15,6 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("production_runs", "users")
     op.create_table(
         "run_step_executions",
         sa.Column("id", sa.Uuid(), nullable=False, server_default=sa.text("gen_random_uuid()")),

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import conv
 
+from runworker.online_changes import lock_tables
+
 revision = "20260124_flow_version_status"
 down_revision = "20260124_lot_step_index_status"
 branch_labels = None
@@ -21,6 +23,8 @@ STATUS_CHECK = conv("ck_flow_versions_status")
 
 
 def upgrade() -> None:
+    # Versions are few, and a moment is enough for all of them.
+    lock_tables("flow_versions", "users")
     # Older systems have the CHECK under either name.
     op.execute("ALTER TABLE flow_versions DROP CONSTRAINT IF EXISTS flow_versions_status_check")
     op.execute("ALTER TABLE flow_versions DROP CONSTRAINT IF EXISTS ck_flow_versions_status")

@@ -14,9 +14,10 @@ Revision ID: 20260124_production_runs
 Revises: 20260124_flow_version_status
 """
 
-import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import conv
+
+from runworker.online_changes import backfill, change_table, create_index, validate
 
 revision = "20260124_production_runs"
 down_revision = "20260124_flow_version_status"
@@ -25,26 +26,49 @@ depends_on = None
 
 STATUS_CHECK = conv("ck_production_runs_status")
 STEP_INDEX_CHECK = conv("ck_production_runs_step_index")
+IDEMPOTENCY_KEY = "uq_production_runs_idempotency_key"
 
 
 def upgrade() -> None:
-    op.add_column("production_runs", sa.Column("flow_version_id", sa.Uuid(), nullable=True))
-    op.create_foreign_key(
-        "fk_production_runs_flow_version", "production_runs", "flow_versions", ["flow_version_id"], ["id"]
+    # The CHECK goes before rows move: a state is legal under the old one or the new one, never under both. A column
+    # that comes with its reference is NULL everywhere, and no row is looked at.
+    change_table(
+        "production_runs",
+        f"""
+        ALTER TABLE production_runs
+            ADD COLUMN flow_version_id uuid CONSTRAINT fk_production_runs_flow_version REFERENCES flow_versions (id),
+            ADD COLUMN current_step_index integer NOT NULL DEFAULT 0,
+            ADD COLUMN completed_at timestamptz,
+            ADD COLUMN idempotency_key uuid,
+            ADD COLUMN started_by uuid CONSTRAINT fk_production_runs_started_by REFERENCES users (id),
+            ADD CONSTRAINT {STEP_INDEX_CHECK} CHECK (current_step_index >= 0 AND current_step_index <= 10) NOT VALID,
+            DROP CONSTRAINT IF EXISTS production_runs_status_check,
+            DROP CONSTRAINT IF EXISTS {STATUS_CHECK}
+        """,
+        unless=STEP_INDEX_CHECK,
     )
-    op.add_column("production_runs", sa.Column("current_step_index", sa.Integer(), nullable=False, server_default="0"))
-    op.create_check_constraint(
-        STEP_INDEX_CHECK, "production_runs", "current_step_index >= 0 AND current_step_index <= 10"
-    )
-    op.add_column("production_runs", sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True))
     _to_new_states()
+    change_table(
+        "production_runs",
+        f"""
+        ALTER TABLE production_runs
+            ALTER COLUMN status SET DEFAULT 'IDLE',
+            ADD CONSTRAINT {STATUS_CHECK}
+                CHECK (status IN ('IDLE','RUNNING','HOLD','COMPLETED','ABORTED','ARCHIVED')) NOT VALID
+        """,
+        unless=STATUS_CHECK,
+    )
+    _to_new_states()  # of runs that came before the CHECK
+    validate("production_runs", STEP_INDEX_CHECK, STATUS_CHECK)
 
-    op.add_column("production_runs", sa.Column("idempotency_key", sa.Uuid(), nullable=True))
-    op.create_unique_constraint("uq_production_runs_idempotency_key", "production_runs", ["idempotency_key"])
-    op.add_column("production_runs", sa.Column("started_by", sa.Uuid(), nullable=True))
-    op.create_foreign_key("fk_production_runs_started_by", "production_runs", "users", ["started_by"], ["id"])
-    op.create_index("idx_production_runs_flow_version", "production_runs", ["flow_version_id"])
-    op.create_index("idx_production_runs_status", "production_runs", ["status"])
+    create_index(IDEMPOTENCY_KEY, "production_runs (idempotency_key)", unique=True)
+    change_table(
+        "production_runs",
+        f"ALTER TABLE production_runs ADD CONSTRAINT {IDEMPOTENCY_KEY} UNIQUE USING INDEX {IDEMPOTENCY_KEY}",
+        unless=IDEMPOTENCY_KEY,
+    )
+    create_index("idx_production_runs_flow_version", "production_runs (flow_version_id)")
+    create_index("idx_production_runs_status", "production_runs (status)")
 
 
 def downgrade() -> None:
@@ -52,7 +76,7 @@ def downgrade() -> None:
     op.drop_index("idx_production_runs_flow_version", "production_runs")
     op.drop_constraint("fk_production_runs_started_by", "production_runs", type_="foreignkey")
     op.drop_column("production_runs", "started_by")
-    op.drop_constraint("uq_production_runs_idempotency_key", "production_runs", type_="unique")
+    op.drop_constraint(IDEMPOTENCY_KEY, "production_runs", type_="unique")
     op.drop_column("production_runs", "idempotency_key")
 
     _to_old_states()
@@ -64,17 +88,12 @@ def downgrade() -> None:
 
 
 def _to_new_states() -> None:
-    # The CHECK goes before rows move: a state is legal under the old one or the new one, never under both.
-    op.execute("ALTER TABLE production_runs DROP CONSTRAINT IF EXISTS production_runs_status_check")
-    op.execute("ALTER TABLE production_runs DROP CONSTRAINT IF EXISTS ck_production_runs_status")
-    op.execute("UPDATE production_runs SET status = 'RUNNING' WHERE status = 'ACTIVE'")
-    op.execute("UPDATE production_runs SET status = 'ABORTED' WHERE status = 'CANCELLED'")
-    op.execute("UPDATE production_runs SET completed_at = coalesce(ended_at, started_at) WHERE status = 'COMPLETED'")
-    op.alter_column("production_runs", "status", server_default="IDLE")
-    op.create_check_constraint(
-        STATUS_CHECK,
+    backfill("production_runs", "status = 'RUNNING'", where="status = 'ACTIVE'")
+    backfill("production_runs", "status = 'ABORTED'", where="status = 'CANCELLED'")
+    backfill(
         "production_runs",
-        "status IN ('IDLE','RUNNING','HOLD','COMPLETED','ABORTED','ARCHIVED')",
+        "completed_at = coalesce(ended_at, started_at)",
+        where="status = 'COMPLETED' AND completed_at IS NULL",
     )
 
 

@@ -10,6 +10,7 @@ Revises: 20261129_1_ledger
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261129_2_audit"
 down_revision = "20261129_1_ledger"
@@ -18,6 +19,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("users")
     # What the storage parameter is for is said in the revision on growth.
     op.execute("""
         CREATE TABLE audit_events (

@@ -11,6 +11,7 @@ Revises: 20261129_2_audit
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261129_3_flow_versions"
 down_revision = "20261129_2_audit"
@@ -19,6 +20,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("flow_definitions", "flow_versions")
     op.execute("ALTER TABLE flow_versions ADD COLUMN command_key uuid")
     op.execute("""
         UPDATE flow_versions AS old

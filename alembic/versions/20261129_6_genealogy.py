@@ -7,6 +7,7 @@ Revises: 20261129_5_lots
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import create_index, lock_tables
 
 revision = "20261129_6_genealogy"
 down_revision = "20261129_5_lots"
@@ -15,9 +16,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_index("idx_lot_genealogy_parent", "lot_genealogy (parent_lot_id)")
+    create_index("idx_lot_genealogy_child", "lot_genealogy (child_lot_id)")
+
+    lock_tables("lot_genealogy")
     op.execute("ALTER TABLE lot_genealogy ADD COLUMN command_key uuid")
-    op.execute("CREATE INDEX idx_lot_genealogy_parent ON lot_genealogy (parent_lot_id)")
-    op.execute("CREATE INDEX idx_lot_genealogy_child ON lot_genealogy (child_lot_id)")
     create_objects("guard_lot_genealogy@1")
     create_objects("audit_lot_genealogy@1")
 

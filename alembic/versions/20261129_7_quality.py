@@ -7,6 +7,7 @@ Revises: 20261129_6_genealogy
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import create_index, lock_tables
 
 revision = "20261129_7_quality"
 down_revision = "20261129_6_genealogy"
@@ -15,8 +16,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_index("idx_qc_decisions_lot_id", "qc_decisions (lot_id)")
+
+    lock_tables("qc_decisions")
     op.execute("ALTER TABLE qc_decisions ADD COLUMN command_key uuid")
-    op.execute("CREATE INDEX idx_qc_decisions_lot_id ON qc_decisions (lot_id)")
     create_objects("guard_qc_decisions@1")
     create_objects("audit_qc_decisions@1")
 

@@ -16,6 +16,7 @@ Revises: 20261129_7_quality
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import create_index
 
 revision = "20261129_8_growth"
 down_revision = "20261129_7_quality"
@@ -26,10 +27,7 @@ CHANGED_OFTEN = ("production_runs", "run_step_executions", "lots")
 
 
 def upgrade() -> None:
-    op.execute("""
-        CREATE INDEX idx_production_runs_ended_at ON production_runs (ended_at)
-        WHERE status IN ('COMPLETED', 'ABORTED')
-    """)
+    create_index("idx_production_runs_ended_at", "production_runs (ended_at) WHERE status IN ('COMPLETED', 'ABORTED')")
     op.execute("CREATE INDEX idx_commands_decided_at ON commands (decided_at) WHERE decided_at IS NOT NULL")
     op.execute("CREATE INDEX idx_commands_lot_id ON commands (lot_id) WHERE run_id IS NULL AND lot_id IS NOT NULL")
     for table in CHANGED_OFTEN:

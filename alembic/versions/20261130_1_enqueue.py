@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261130_1_enqueue"
 down_revision = "20261129_9_roles"
@@ -31,6 +32,7 @@ GRANTS = (
 
 
 def upgrade() -> None:
+    lock_tables("commands")
     drop_objects("guard_commands@1")
     create_objects("guard_commands@2")
     create_objects("notify_queued@1")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261130_2_dead_letters"
 down_revision = "20261130_1_enqueue"
@@ -29,6 +30,7 @@ NARROWED = (
 
 
 def upgrade() -> None:
+    lock_tables("dead_letters")
     op.execute("""
         ALTER TABLE dead_letters
             ADD COLUMN replay_reason text,

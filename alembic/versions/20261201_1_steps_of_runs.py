@@ -8,6 +8,7 @@ Revises: 20261130_4_enqueue_names
 """
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261201_1_steps_of_runs"
 down_revision = "20261130_4_enqueue_names"
@@ -16,6 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("production_runs", "run_step_executions")
     create_objects("require_read_committed@1")
     create_objects("guard_steps_of_run@1")
 

@@ -9,6 +9,7 @@ Revises: 20261201_1_steps_of_runs
 """
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261201_2_lots"
 down_revision = "20261201_1_steps_of_runs"
@@ -17,6 +18,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("lots", "lot_genealogy")
     drop_objects("guard_lot_genealogy@1")
     drop_objects("guard_lots@1")
     create_objects("is_of_this_transaction@1")

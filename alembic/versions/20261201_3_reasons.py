@@ -9,6 +9,7 @@ Revises: 20261201_2_lots
 """
 
 from runworker.migrations import create_objects, drop_objects
+from runworker.online_changes import lock_tables
 
 revision = "20261201_3_reasons"
 down_revision = "20261201_2_lots"
@@ -17,6 +18,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_tables("production_runs", "run_step_executions", "qc_decisions", "flow_versions")
     drop_objects("guard_qc_decisions@1")
     drop_objects("guard_run_step_executions@1")
     drop_objects("guard_production_runs@1")

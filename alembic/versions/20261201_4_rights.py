@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from runworker.migrations import create_objects, drop_objects, grant
+from runworker.online_changes import lock_tables
 
 revision = "20261201_4_rights"
 down_revision = "20261201_3_reasons"
@@ -25,6 +26,7 @@ NARROWED = f"REVOKE INSERT ON flow_versions FROM {ROLE}"
 
 
 def upgrade() -> None:
+    lock_tables("commands", "audit_seals")
     drop_objects("guard_audit_seals@1")
     create_objects("guard_audit_seals@2")
     create_objects("audit_commands@1")

@@ -2,7 +2,7 @@
 
 The revisions live in `alembic/` of the project, which travels in the wheel as `runworker/_alembic`. Progress is
 written to stderr. The functions take a SQLAlchemy URL; it should be the tables' owner, not the worker. The last three
-are for revisions alone.
+are for revisions alone, as all of `online_changes` is.
 """
 
 import sys
@@ -51,8 +51,9 @@ def alembic_config(url: str) -> Config:
     """Alembic's configuration for the database at `url`, without any alembic.ini.
 
     The URL travels as an attribute and not as an option, because options are interpolated and a password may
-    hold a per cent sign. Two more may be set, in PostgreSQL's words: `wait_for_other_migration` ("5min"), how long to
-    wait for another deploy to end, and `lock_timeout` ("10s"), how long for a table.
+    hold a per cent sign. Three more may be set: `wait_for_other_migration` (300.0), seconds to wait for another deploy
+    to end; `lock_patience` (300.0), seconds to ask for a lock on a table in use, again and again; and `lock_timeout`
+    ("10s", in PostgreSQL's words), how long any other statement waits for a lock.
     """
     config = _packed_config()
     config.attributes["url"] = url
@@ -78,7 +79,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database up to `revision`.
 
     Raises ConfigurationError for a bad URL or an unknown revision, Unavailable when PostgreSQL does not answer or
-    a lock is not given in time. Revisions that were finished before the error stay; the one that failed does not.
+    a lock is not given in time. What was finished before the error stays, and the next call goes on from there.
     """
     config = alembic_config(url)
     _run(lambda: command.upgrade(config, revision))

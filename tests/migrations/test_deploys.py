@@ -44,11 +44,11 @@ def test_two_deploys_at_once(empty_database_url: str) -> None:
 
 def test_a_deploy_waits_for_another_only_so_long(empty_database_url: str) -> None:
     config = migrations.alembic_config(empty_database_url)
-    config.attributes["wait_for_other_migration"] = "50ms"
+    config.attributes["wait_for_other_migration"] = 0.05
     with psycopg.connect(conninfo(empty_database_url)) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [int.from_bytes(b"runworkr")])
 
-        with pytest.raises(Exception, match="Another migration of this database is still running after 50ms") as raised:
+        with pytest.raises(Exception, match=r"Another migration of this .* running after 0\.05 s") as raised:
             command.upgrade(config, "head")
 
         assert isinstance(raised.value.__cause__, Unavailable)
@@ -58,15 +58,19 @@ def test_a_deploy_waits_for_another_only_so_long(empty_database_url: str) -> Non
 def test_a_locked_table_stops_its_revision_alone(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     migrations.upgrade(empty_database_url, "20260124_lot_step_index_status")
     config = migrations.alembic_config(empty_database_url)
-    config.attributes["lock_timeout"] = "50ms"
+    config.attributes |= {"lock_patience": 0.05, "lock_timeout": "50ms"}
     monkeypatch.setattr(migrations, "alembic_config", lambda _url: config)
     with psycopg.connect(conninfo(empty_database_url)) as other:
         other.execute("LOCK TABLE production_runs IN ACCESS SHARE MODE")
 
-        with pytest.raises(Unavailable, match="A table stayed locked by another session for 50ms"):
+        with pytest.raises(Unavailable, match=r"Another session kept a lock on production_runs for 0\.05 s"):
             migrations.upgrade(empty_database_url)
+        assert migrations.current(empty_database_url) == "20260124_flow_version_status"
 
-    assert migrations.current(empty_database_url) == "20260124_flow_version_status"
+        other.execute("LOCK TABLE lots IN ACCESS SHARE MODE")
+        with pytest.raises(Unavailable, match="A table stayed locked by another session for 50ms"):
+            migrations.downgrade(empty_database_url, "20260124_add_flow_definitions")
+    assert migrations.current(empty_database_url) == "20260124_lot_step_index_status"
 
 
 def test_password_may_hold_anything(empty_database_url: str) -> None:

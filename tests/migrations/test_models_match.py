@@ -10,6 +10,7 @@ from runworker.models import Base
 
 # What Alembic's own check does not compare (CHECKs, exclusions, key names, storage) is in here as well. PostgreSQL 18
 # lists NOT NULL as constraints, named after the table's history; the columns' lines say the same without the names.
+# The order of an enum's values is a matter of history, too.
 CATALOGUE = """
     SELECT 'column', attrelid::regclass::text, attname::text,
            concat_ws(' ', format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END,
@@ -27,7 +28,7 @@ CATALOGUE = """
     SELECT 'storage', relname::text, 'reloptions', coalesce(array_to_string(reloptions, ' '), '')
     FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
     UNION ALL
-    SELECT 'enum', typname::text, enumsortorder::text, enumlabel::text
+    SELECT 'enum', typname::text, enumlabel::text, ''
     FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid
 """
 

@@ -10,8 +10,10 @@ from runworker import revisions
 
 ALEMBIC = Path(__file__).parents[2] / "alembic"
 OF_THE_PLAN = "20260124_add_flow_version_immutability_trigger"
-"""The one revision that holds a function itself: it was there before `alembic/sql`, and stays to the byte."""
+"""The one revision that holds a function itself: it was there before `alembic/sql`, and stays as it is."""
 
+LOCKED = re.compile(r"\block_tables\(([^)]*)\)")
+MADE = re.compile(r"\bCREATE TABLE (\w+)")
 NAMED = re.compile(r"""\b(create|drop)_objects\("([^"]+)"\)""")
 FILES = {path.stem: path.read_text() for path in (ALEMBIC / "sql").iterdir()}
 REVISIONS = {path.stem: path.read_text() for path in (ALEMBIC / "versions").glob("*.py")}
@@ -46,6 +48,18 @@ def test_what_a_revision_creates_it_drops_again() -> None:
 
         there, back = NAMED.findall(up), NAMED.findall(down)
         assert back == [(opposite[verb], file) for verb, file in reversed(there)], name
+
+
+def test_a_revision_locks_what_it_puts_triggers_on() -> None:
+    """All at once and first: who waits for one table with another one locked holds up those who want that one."""
+    for name, text in REVISIONS.items():
+        up = text.partition("def downgrade()")[0]
+        needed = {
+            found["table"] for _, file in NAMED.findall(up) for found in revisions.CREATED.finditer(FILES[file])
+        } - {None, *MADE.findall(text)}
+        locked = {table for tables in LOCKED.findall(up) for table in re.findall(r"\w+", tables)}
+
+        assert needed <= locked, name
 
 
 def test_no_revision_holds_a_function_itself() -> None:

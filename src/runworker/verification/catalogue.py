@@ -81,7 +81,7 @@ _CATALOGUE: Final = text("""
                encode(sha256(convert_to(prosrc || coalesce(pg_get_function_sqlbody(oid), ''), 'UTF8')), 'hex'))
     FROM function
     UNION ALL
-    SELECT 'type', 'lot_type', 'lot_type', string_agg(enumlabel, ', ' ORDER BY enumsortorder)
+    SELECT 'type', 'lot_type', 'lot_type', string_agg(enumlabel, ', ' ORDER BY enumlabel COLLATE "C")
     FROM pg_enum WHERE enumtypid = to_regtype('public.lot_type')
     UNION ALL
     SELECT 'right', granted.home, format('%s%s to %s', privilege_type, part, grantee.name), privilege_type
