@@ -53,11 +53,14 @@ def repair(url: str) -> None:
 
 
 def _make_roles(connection: Connection) -> tuple[list[str], list[str]]:
-    """Create the roles that are missing. Returns the statements that worked, and those that did not."""
-    there = set(connection.execute(text("SELECT rolname::text FROM pg_roles")).scalars())
-    missing = [f"CREATE ROLE {role} NOLOGIN" for role in ROLES if role not in {*there, "PUBLIC"}]
-    made = [statement for statement in missing if _try(connection, statement)]
-    return made, [statement for statement in missing if statement not in made]
+    """Create the roles that are missing. Returns the statements that worked, and those of roles still missing."""
+    made = [statement for statement in _creating(connection) if _try(connection, statement)]
+    return made, _creating(connection)
+
+
+def _creating(connection: Connection) -> list[str]:
+    there = {*connection.execute(text("SELECT rolname::text FROM pg_roles")).scalars(), "PUBLIC"}
+    return [f"CREATE ROLE {role} NOLOGIN" for role in ROLES if role not in there]
 
 
 def _try(connection: Connection, statement: str) -> bool:
