@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from alembic import context
+from alembic import command, context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util import CommandError
 from psycopg.errors import LockNotAvailable
@@ -19,11 +19,10 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from runworker.errors import ConfigurationError, RunworkerError, Unavailable
-from runworker.migrations import owners_engine
+from runworker.migrations import ADVISORY_LOCK, owners_engine, undone_losses
 from runworker.models import Base
 from runworker.urls import masked
 
-ADVISORY_LOCK: Final = int.from_bytes(b"runworkr")
 WAIT_FOR_OTHER_MIGRATION: Final = 300.0
 POLL_SECONDS: Final = 0.2
 LOCK_TIMEOUT: Final = "10s"  # a table lock that is waited for blocks everyone who comes after
@@ -66,6 +65,19 @@ def _wait_until_alone(connection: Connection) -> None:
 def _is_alone(connection: Connection) -> bool:
     with connection.begin():
         return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}))
+
+
+def _require_consent(connection: Connection) -> None:
+    """Have whoever runs `alembic downgrade` by hand say that rows may be lost; `runworker migrate` asks by itself."""
+    options = context.config.cmd_opts
+    is_down = options is not None and getattr(options, "cmd", (None,))[0] is command.downgrade
+    if options is None or not is_down or context.get_x_argument(as_dictionary=True).get("discard") == "yes":
+        return
+    if lost := undone_losses(connection, context.script, options.revision):
+        raise ConfigurationError(
+            f"Going down to {options.revision} would do away with {'; '.join(lost)}. Nothing was changed: make a"
+            f" backup, then run `alembic -x discard=yes downgrade {options.revision}`."
+        )
 
 
 def _tell(ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]) -> None:
@@ -117,6 +129,7 @@ def _run() -> None:
         raise Unavailable(f"Cannot connect to {masked(url)}: {error.orig}") from error
     with connection:
         _wait_until_alone(connection)
+        _require_consent(connection)
         _migrate(connection)
 
 

@@ -6,6 +6,7 @@ Apart from `servers`, because every worker asks there, and none needs Alembic or
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from runworker import grants
 from runworker.config import Settings
 from runworker.embedded import EmbeddedServers, RunningServer, grant_worker_role
 from runworker.migrations import upgrade
@@ -13,13 +14,14 @@ from runworker.servers import filled, lacks_database, lacks_servers, owner_url
 
 
 def migrate(settings: Settings, *, embedded: bool, revision: str = "head") -> None:
-    """Bring the database up to `revision`.
+    """Bring the database up to `revision`; at the newest, give roles and rights back that a restore has lost.
 
     embedded: the database is an embedded one, whose worker's login gets its role as well; in any other that is the
     administrator's to say. Raises as `migrations.upgrade` and `owner_url` do.
     """
     url = owner_url(settings)
     upgrade(url, revision)
+    grants.repair(url)
     if embedded:
         grant_worker_role(url)
 

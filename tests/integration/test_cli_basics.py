@@ -13,6 +13,7 @@ COMMANDS = (
     ["migrate"],
     ["config"],
     ["verify"],
+    ["restore-check"],
     ["user", "add"],
     ["flow", "import"],
     ["dead-letters", "list"],

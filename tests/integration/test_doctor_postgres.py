@@ -77,6 +77,15 @@ ILLNESSES: dict[str, tuple[str, Severity, Sequence[str], Sequence[str], str, str
         ["DELETE FROM commands"],
         "the first for 3 d", "Start a worker",
     ),
+    "a sequence is where it began": (
+        "sequences", ERROR,
+        [
+            "INSERT INTO dead_letters (body_sha256, raw_body, code, error) VALUES ('\\x02', '', 'INVALID_FIELD', '')",
+            "SELECT setval('dead_letters_id_seq', 1, false)",
+        ],
+        ["SELECT setval('dead_letters_id_seq', max(id)) FROM dead_letters", "DELETE FROM dead_letters"],
+        "dead_letters_id_seq", "SELECT setval('public.dead_letters_id_seq', ",
+    ),
     "a seal from the future": (
         "audit-seals", ERROR,
         [

@@ -27,6 +27,7 @@ from runworker.cli import (
     health,
     lots,
     migrate,
+    restore_check,
     runs,
     seals,
     up,
@@ -51,6 +52,7 @@ app.command("config")(config.config)
 app.command("health")(health.health)
 app.command("doctor")(doctor.doctor)
 app.command("verify")(verify.verify)
+app.command("restore-check")(restore_check.restore_check)
 app.add_typer(user.app, name="user")
 app.add_typer(flow.app, name="flow")
 app.add_typer(runs.app, name="runs")

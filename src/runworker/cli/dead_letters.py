@@ -1,6 +1,5 @@
 """`runworker dead-letters`."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ import typer
 
 from runworker.cli import on_demand
 from runworker.cli.letter_options import LetterId, LetterIds, Reason, RequiredReason, selects_letters
-from runworker.cli.reporting import show, tell
+from runworker.cli.reporting import confirm, show, tell
 from runworker.states import DeadLetterState
 
 if TYPE_CHECKING:
@@ -132,21 +131,12 @@ def _act(
         promises, user = on_demand.letter_report.promise(database, selection, email, replay=verb == "replay")
         report = on_demand.letter_report.LetterReport(verb, promises, dry_run=dry_run, as_json=as_json)
         if ask and report.possible and not dry_run:
-            _confirm(f"{report.sentence()}, as {email}?")
+            confirm(f"{report.sentence()}, as {email}?", "--yes")
         with report:
             for marked in act(database, settings, promises, user):
                 report.add(marked)
     if report.fell_short:
         raise typer.Exit(1)
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Nobody can be asked here: say --yes", param_hint="--yes")
-    # Not Typer's own question, which writes a blank to stdout, where results go.
-    typer.echo(f"{question} [y/N] ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise typer.Abort
 
 
 def _acted_upon(ids: list[int] | None, parts: dict[str, Any]) -> "Selection":

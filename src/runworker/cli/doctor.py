@@ -24,9 +24,9 @@ def doctor(
     Exit code 0 where all is well, 1 where the worst finding is a warning, 2 where it is an error. The worst stand last.
     In a pipe: a line a finding, with tabs.
     """
-    findings = _examined()
+    findings = examined()
     worst = max(found.severity for found in findings)
-    rows = [_row(found) for found in sorted(findings, key=lambda found: found.severity)]
+    rows = [as_row(found) for found in sorted(findings, key=lambda found: found.severity)]
     if as_json:
         show({"severity": worst.word, "findings": rows}, as_json=True)
     else:
@@ -34,8 +34,11 @@ def doctor(
     raise typer.Exit(max(worst, 0))
 
 
-def _examined() -> "list[Finding]":
-    """All findings, a wrong setting among them, without which nothing else can be looked at."""
+def examined(*, needs_broker: bool = True) -> "list[Finding]":
+    """All findings, a wrong setting among them, without which nothing else can be looked at.
+
+    needs_broker: look for a broker also where settings name none.
+    """
     doctor = on_demand.doctor
     try:
         settings = on_demand.opening.find_servers()
@@ -45,17 +48,17 @@ def _examined() -> "list[Finding]":
                 SETTINGS, doctor.Severity.ERROR, str(failed), "No process of runworker starts.", "runworker config"
             )
         ]
+    groups = doctor.GROUPS if needs_broker or settings.broker_url else doctor.WITHOUT_BROKER
     many = len(doctor.all_checks())
     with on_demand.progress.Progress(bars=True) as progress:
         made = iter(range(1, many + 1))
         return list(
-            doctor.examine(
-                doctor.Access(settings), doctor.GROUPS, lambda name: progress.show("looking", next(made), many)
-            )
+            doctor.examine(doctor.Access(settings), groups, lambda name: progress.show("looking", next(made), many))
         )
 
 
-def _row(found: "Finding") -> dict[str, Any]:
+def as_row(found: "Finding") -> dict[str, Any]:
+    """A finding as it is shown."""
     return {
         "severity": found.severity.word,
         "name": found.name,

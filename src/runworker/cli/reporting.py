@@ -1,6 +1,7 @@
 """Output of commands: results on stdout, and one clear message on stderr when a command fails."""
 
 import json
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,16 @@ class ReportingGroup(TyperGroup):
 def tell(message: str) -> None:
     """Write a message to stderr, fit for a terminal whatever it quotes, and without passwords."""
     typer.echo(f"runworker: {printable(without_passwords(message))}", err=True)
+
+
+def confirm(question: str, option: str) -> None:
+    """Go on if somebody at a terminal says yes; end the command otherwise. option: what says yes where nobody is."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{question} Nobody can be asked here: say {option}", param_hint=option)
+    # Not Typer's own question, which writes a blank to stdout, where results go.
+    typer.echo(f"{question} [y/N] ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise typer.Abort
 
 
 def show(result: Any, *, as_json: bool) -> None:

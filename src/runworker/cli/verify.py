@@ -27,6 +27,16 @@ def _head(value: str) -> str:
     return value.lower()
 
 
+Head = Annotated[
+    str | None,
+    typer.Option("--head", parser=_head, metavar="HEX", help="Is this seal, whose hash was kept, in the chain?"),
+]
+Anchor = Annotated[
+    Path | None,
+    typer.Option("--anchor", metavar="FILE", help="As --head, by what `runworker seals anchor` has written."),
+]
+
+
 def verify(
     since: Annotated[
         datetime | None,
@@ -34,14 +44,8 @@ def verify(
             "--since", parser=moment, metavar="TIME", help="Take seals made before, and what they cover, as they are."
         ),
     ] = None,
-    head: Annotated[
-        str | None,
-        typer.Option("--head", parser=_head, metavar="HEX", help="Is this seal, whose hash was kept, in the chain?"),
-    ] = None,
-    anchor: Annotated[
-        Path | None,
-        typer.Option("--anchor", metavar="FILE", help="As --head, by what `runworker seals anchor` has written."),
-    ] = None,
+    head: Head = None,
+    anchor: Anchor = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at the whole database: seals, state and ledger against the audit trail, the plant's rules, the schema.
@@ -49,6 +53,24 @@ def verify(
     Nothing is changed. Exit code 0: intact; 1: something was found; 3: empty, or not looked at. The chain of seals
     cannot tell that its end was cut off: keep the head that is printed in another place, and ask for it with --head.
     """
+    report = examined(since=since, head=head, anchor=anchor)
+    show(facts_as_json(report) if as_json else facts_as_text(report), as_json=as_json)
+    for left_out in report.not_looked_at:
+        tell(f"not looked at: {left_out}")
+    for discrepancy in report.discrepancies:
+        tell(str(discrepancy))
+    if (more := report.found - len(report.discrepancies)) > 0:
+        tell(f"and {more} more of the same kinds")
+    if not report.found and report.outcome != "intact":
+        tell(f"the database is {report.outcome}: that is no proof of anything")
+    if code := exit_code(report):
+        raise typer.Exit(code)
+
+
+def examined(
+    *, since: datetime | None = None, head: str | None = None, anchor: Path | None = None
+) -> "VerificationReport":
+    """Look at the database that settings name. head, anchor: options, of which one at most may be given."""
     if anchor is not None:
         if head is not None:
             raise typer.BadParameter("leave one of --head and --anchor out")
@@ -59,19 +81,14 @@ def verify(
         ) as database,
         on_demand.progress.Progress(bars=True) as progress,
     ):
-        report = on_demand.verification.examine(database, since=since, head=head, tell=progress.show)
-    show(_as_json(report) if as_json else _as_text(report), as_json=as_json)
-    for left_out in report.not_looked_at:
-        tell(f"not looked at: {left_out}")
-    for discrepancy in report.discrepancies:
-        tell(str(discrepancy))
-    if (more := report.found - len(report.discrepancies)) > 0:
-        tell(f"and {more} more of the same kinds")
+        return on_demand.verification.examine(database, since=since, head=head, tell=progress.show)
+
+
+def exit_code(report: "VerificationReport") -> int:
+    """0: intact; 1: something was found; 3: empty, or not looked at."""
     if report.found:
-        raise typer.Exit(1)
-    if report.outcome != "intact":
-        tell(f"the database is {report.outcome}: that is no proof of anything")
-        raise typer.Exit(NOTHING_LOOKED_AT)
+        return 1
+    return 0 if report.outcome == "intact" else NOTHING_LOOKED_AT
 
 
 def _read(file: Path) -> str:
@@ -93,7 +110,8 @@ def _facts(report: "VerificationReport") -> dict[str, Any]:
     }
 
 
-def _as_json(report: "VerificationReport") -> dict[str, Any]:
+def facts_as_json(report: "VerificationReport") -> dict[str, Any]:
+    """All that was found."""
     return {
         **_facts(report),
         "asked_head": report.head._asdict() if report.head else None,
@@ -104,7 +122,8 @@ def _as_json(report: "VerificationReport") -> dict[str, Any]:
     }
 
 
-def _as_text(report: "VerificationReport") -> dict[str, Any]:
+def facts_as_text(report: "VerificationReport") -> dict[str, Any]:
+    """What was looked at, for a person."""
     facts = _facts(report) | {"rows": _counts(report.rows)}
     if report.older:
         facts["older_than_the_trail"] = _counts(report.older)

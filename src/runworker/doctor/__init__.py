@@ -3,6 +3,6 @@
 from runworker.doctor.access import Access
 from runworker.doctor.examination import Group, examine
 from runworker.doctor.findings import DoctorCheck, Finding, Severity
-from runworker.doctor.groups import GROUPS, all_checks
+from runworker.doctor.groups import GROUPS, WITHOUT_BROKER, all_checks
 
-__all__ = ["GROUPS", "Access", "DoctorCheck", "Finding", "Group", "Severity", "all_checks", "examine"]
+__all__ = ["GROUPS", "WITHOUT_BROKER", "Access", "DoctorCheck", "Finding", "Group", "Severity", "all_checks", "examine"]

@@ -28,6 +28,7 @@ GROUPS: Final = (
             plant.queued,
             plant.letters,
             plant.seals,
+            plant.sequences,
         ),
     ),
     Group(
@@ -49,6 +50,7 @@ GROUPS: Final = (
         ),
     ),
 )
+WITHOUT_BROKER: Final = GROUPS[:-1]
 
 
 def all_checks() -> list[DoctorCheck]:

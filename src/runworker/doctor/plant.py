@@ -1,4 +1,4 @@
-"""What lies about in the database: commands that wait, dead letters, events without a seal."""
+"""What lies about in the database: commands that wait, dead letters, events without a seal, ids that were given out."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -6,11 +6,20 @@ from typing import Any, Final
 from sqlalchemy import text
 
 from runworker.doctor.access import Access
-from runworker.doctor.findings import Finding, check, error, note, ok, span, warning
+from runworker.doctor.findings import Finding, check, error, listed, note, ok, span, warning
+from runworker.models import Base
 
 LATE_SECONDS: Final = 60
 """How long after its time upkeep may do something, without being told of."""
 UNSEALED_SECONDS: Final = 900
+
+NUMBERED: Final = tuple(
+    (table.name, column.name)
+    for table in Base.metadata.sorted_tables
+    for column in table.columns
+    if column.identity is not None
+)
+"""Tables whose ids are given out by a sequence, which a logical replication leaves where it was."""
 
 
 def _ask(access: Access, statement: str) -> Any:
@@ -111,3 +120,30 @@ def seals(access: Access) -> Iterator[Finding]:
         )
     else:
         yield ok("audit-seals", f"{row.unsealed} events wait for the next seal")
+
+
+@check("sequences")
+def sequences(access: Access) -> Iterator[Finding]:
+    """The next id that a sequence gives out is free."""
+    behind = {}
+    for table, column in NUMBERED:
+        sequence = f"{table}_{column}_seq"
+        if not _ask(access, f"SELECT has_sequence_privilege('public.{sequence}', 'SELECT') AS may").may:
+            yield ok("sequences", "which ids were given out is for the owner to see")
+            return
+        row = _ask(
+            access,
+            f"SELECT (SELECT coalesce(max({column}), 0) FROM public.{table}) AS highest,"  # noqa: S608 - our own names
+            f" last_value + is_called::integer AS next FROM public.{sequence}",
+        )
+        if row.next <= row.highest:
+            behind[sequence] = f"SELECT setval('public.{sequence}', {row.highest})"
+    if behind:
+        yield error(
+            "sequences",
+            f"Behind the ids that are there: {listed(list(behind))}.",
+            "Every command fails that has to write there. Logical replication copies rows, and no sequence.",
+            f"Stop the workers, then as the owner: {'; '.join(behind.values())}",
+        )
+    else:
+        yield ok("sequences", f"ids of {len(NUMBERED)} tables go on behind those that are there")

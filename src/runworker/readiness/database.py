@@ -206,7 +206,7 @@ def _of_tables(connection: Connection, login: str) -> Iterator[Blocker]:
         yield Blocker(
             "rights-missing",
             f"{login} lacks rights: {_listed(rights)}.",
-            f"As the owner: GRANT {first} TO {login}, and so on; docs/database.md has them all.",
+            f"Run `runworker migrate`; or, as the owner, GRANT {first} TO {login}, and so on (docs/database.md).",
         )
     if filtered := [table.name for table in tables if table.filtered]:
         yield Blocker(
@@ -251,7 +251,11 @@ def _needed() -> dict[str, list[str]]:
 
 
 def _right(grant: str, purpose: str) -> Blocker:
-    return Blocker("rights-missing", f"The worker's login may not {purpose}.", f"As the owner: GRANT {grant}.")
+    return Blocker(
+        "rights-missing",
+        f"The worker's login may not {purpose}.",
+        f"Run `runworker migrate`; or, as the owner, GRANT {grant}.",
+    )
 
 
 def _not_migrated(state: str) -> Blocker:

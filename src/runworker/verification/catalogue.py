@@ -14,6 +14,10 @@ ROLES: Final = ("PUBLIC", "runworker_worker", "runworker_sender")
 """Whose rights are compared. What an administrator grants to others is between the two."""
 
 
+SCHEMA: Final = "SCHEMA public"
+"""Home of the rights on the schema itself. What everybody may do there differs between releases of PostgreSQL."""
+
+
 class Thing(NamedTuple):
     """One thing in the catalogue. home: the table or function that it belongs to. said: its definition."""
 
@@ -48,6 +52,9 @@ _CATALOGUE: Final = text("""
         SELECT field.home, format(' (%s)', field.name), acl.* FROM field, aclexplode(attacl) AS acl
         UNION ALL
         SELECT called, '', acl.* FROM function, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl
+        UNION ALL
+        SELECT 'SCHEMA public', '', acl.* FROM pg_namespace, aclexplode(nspacl) AS acl
+        WHERE nspname = 'public' AND acl.grantee <> 0
     )
     SELECT 'table' AS kind, name AS home, name, format('%s, %s%s',
                CASE relkind WHEN 'r' THEN 'a table' ELSE 'of kind ' || relkind::text END,

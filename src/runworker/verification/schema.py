@@ -18,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from runworker.migrations import newest
-from runworker.verification.catalogue import ROLES, TABLES, Thing, catalogue, functions
+from runworker.verification.catalogue import ROLES, SCHEMA, TABLES, Thing, catalogue, functions
 from runworker.verification.discrepancies import Discrepancy, Question
 
 LOOK: Final = "schema"
@@ -85,7 +85,7 @@ def _absent_roles(connection: Connection) -> frozenset[str]:
 def _discrepancy(thing: Thing, problem: str, wanted: str) -> Discrepancy:
     where = {
         "function": f"\\sf {thing.name}",
-        "right": f"\\dp {thing.home}",
+        "right": "\\dn+ public" if thing.home == SCHEMA else f"\\dp {thing.home}",
         "type": f"\\dT+ {thing.home}",
     }.get(thing.kind, f"\\d+ {thing.home}")
     return Discrepancy(LOOK, thing.home, thing.name, problem, wanted, f"{where} in psql")
