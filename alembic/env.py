@@ -1,8 +1,12 @@
-"""Alembic's environment: one migration at a time on a database, and none that waits for ever.
+"""Alembic's environment: one migration at a time on a database, none that waits for ever, none that stops half-way.
 
 Under a session-level advisory lock, so that two deploys cannot race: the second waits, then finds nothing to do.
-A revision is a transaction of its own, or several where it changes tables online (`runworker.online_changes`). The lock
-is the session's: connect to PostgreSQL itself, not through a pooler that shares sessions.
+Before the first revision of an upgrade, the database is looked at for whatever would stop one of them. A revision is a
+transaction of its own, or several where it changes tables online (`runworker.online_changes`). The lock is the
+session's: connect to PostgreSQL itself, not through a pooler that shares sessions.
+
+Offline (`--sql`) a revision looks at the database as well, in a transaction that cannot write, and what it would change
+is printed.
 """
 
 import os
@@ -11,6 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from alembic import command, context
+from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util import CommandError
 from psycopg.errors import LockNotAvailable
@@ -19,9 +24,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from runworker.errors import ConfigurationError, RunworkerError, Unavailable
-from runworker.migrations import ADVISORY_LOCK, owners_engine, undone_losses
+from runworker.migration_check import refuse_what_stops
+from runworker.migrations import ADVISORY_LOCK, connected, undone_losses
 from runworker.models import Base
-from runworker.urls import masked
 
 WAIT_FOR_OTHER_MIGRATION: Final = 300.0
 POLL_SECONDS: Final = 0.2
@@ -118,19 +123,60 @@ def _migrate(connection: Connection) -> None:
         raise
 
 
-def _run() -> None:
-    if context.is_offline_mode():
-        raise ConfigurationError("Revisions look at the data they move, so no SQL script can be made; run them online.")
-    url = _url()
-    engine = owners_engine(url)
+class _Printing(PostgresqlImpl):
+    """What Alembic does in PostgreSQL's way. Where it prints, revisions ask `looked_at`, the database itself."""
+
+    __dialect__ = "postgresql"
+    looked_at: Connection | None = None
+
+    @property
+    def bind(self) -> Connection | None:
+        """What revisions ask."""
+        return self.looked_at or self.connection
+
+
+def _print(connection: Connection) -> None:
+    at = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    connection.execute(text("SET TRANSACTION READ ONLY"))
+    context.configure(
+        dialect_name="postgresql+psycopg",
+        dialect_opts={"paramstyle": "named"},  # or each per cent sign is printed twice
+        target_metadata=Base.metadata,  # its naming convention gives constraints their names
+        starting_rev=at,
+        transaction_per_migration=True,
+        literal_binds=True,
+    )
+    _Printing.looked_at = connection
     try:
-        connection = engine.connect()
-    except OperationalError as error:
-        raise Unavailable(f"Cannot connect to {masked(url)}: {error.orig}") from error
-    with connection:
-        _wait_until_alone(connection)
-        _require_consent(connection)
-        _migrate(connection)
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        _Printing.looked_at = None
+
+
+def _target() -> str | None:
+    """The revision to go up to; None where Alembic was asked for something else."""
+    attributes, asked = context.config.attributes, context.config.cmd_opts
+    if asked is not None and asked.cmd[0] is command.upgrade:
+        return str(asked.revision).rpartition(":")[2]
+    return str(attributes["target"]) if "target" in attributes else None
+
+
+def _run() -> None:
+    target = _target()
+    with connected(_url()) as connection:
+        if not context.is_offline_mode():
+            _wait_until_alone(connection)
+            _require_consent(connection)
+        if target is not None:
+            refuse_what_stops(connection, target)
+        if not context.is_offline_mode():
+            _migrate(connection)
+        elif target is not None:
+            _print(connection)
+        else:
+            raise ConfigurationError("A downgrade looks at the rows it moves and cannot be printed; run it online.")
 
 
 try:

@@ -1,23 +1,32 @@
-"""`python -m tests.schema_file` writes `runworker/data/schema.json`: what the migrations make of an empty database."""
+"""`python -m tests.schema_file` writes `runworker/data/schema.json`: what each revision makes of an empty database."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import create_engine, pool
 from tests.servers import administered, fresh_database
 
+from runworker import revisions
 from runworker.embedded import EmbeddedServers, temporary_directory
 from runworker.migrations import upgrade
-from runworker.verification.schema import as_json
+from runworker.verification.catalogue import catalogue, functions
+from runworker.verification.schema import Expected, as_json
 
 FILE: Final = Path(__file__).parents[1] / "src/runworker/data/schema.json"
 
 
 def what_it_should_be(url: str) -> str:
-    """The file's contents, by a database that was migrated from nothing."""
-    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
-        return as_json(connection)
+    """The file's contents, by migrating an empty database revision by revision."""
+    return as_json(_made(url))
+
+
+def _made(url: str) -> Iterator[Expected]:
+    for revision in revisions.known():
+        upgrade(url, revision)
+        with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+            yield Expected(revision, catalogue(connection, functions(connection)))
 
 
 def main() -> None:
@@ -29,7 +38,6 @@ def main() -> None:
         fresh_database(servers) as url,
     ):
         text = url.render_as_string(hide_password=False)
-        upgrade(text)
         FILE.write_text(what_it_should_be(text), encoding="utf-8")
     sys.stderr.write(f"wrote {FILE}\n")
 

@@ -10,7 +10,7 @@ them first, each of them skips what it finds done, and the rest, with the revisi
 revision that was interrupted is run again and goes on. The words of statements are the revision's own, never input.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -55,11 +55,10 @@ def lock_tables(*tables: str) -> None:
     Each lock is waited for as long as HELD_UP; then all are given back, others go on, and the next attempt follows.
     Raises Unavailable when PATIENCE_SECONDS are over.
     """
-    connection = op.get_bind()
     names = ", ".join(tables)
 
     def attempt() -> None:
-        with connection.begin_nested():
+        with op.get_bind().begin_nested():
             _execute(f"{_asking_for(*tables)}; LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
 
     _patiently(names, attempt)
@@ -117,16 +116,25 @@ def backfill(table: str, change: str, *, where: str, found: str | None = None) -
         ALTER TABLE to_change ADD PRIMARY KEY (number);
         ANALYZE to_change
     """)  # noqa: S608 - a revision's own words
-    for first in range(0, _scalar("SELECT count(*) FROM pg_temp.to_change"), BATCH):
+    for numbers in _batches():
         update = f"""
             SET LOCAL enable_seqscan = off;
             SET LOCAL lock_timeout = '{HELD_UP}';
             UPDATE {table} SET {change}
             FROM pg_temp.to_change AS found
-            WHERE {table}.id = found.id AND found.number > {first} AND found.number <= {first + BATCH} AND ({where})
+            WHERE {table}.id = found.id AND {numbers} AND ({where})
         """  # noqa: S608 - a revision's own words
         _patiently(table, partial(_alone, update))
     _alone("DROP TABLE pg_temp.to_change")
+
+
+def _batches() -> Iterator[str]:
+    """Conditions on `found.number`. What is printed is one batch: nobody knows yet how many rows there will be."""
+    if op.get_context().as_sql:
+        yield "found.number > 0"
+        return
+    for first in range(0, _scalar("SELECT count(*) FROM pg_temp.to_change"), BATCH):
+        yield f"found.number > {first} AND found.number <= {first + BATCH}"
 
 
 def _asking_for(*tables: str) -> str:
@@ -164,10 +172,13 @@ def _is_for_a_lock(error: BaseException) -> bool:
 def _alone(statements: str) -> None:
     """Run statements in one transaction of their own."""
     with op.get_context().autocommit_block():
-        _execute(statements)
+        _execute(f"BEGIN; {statements}; COMMIT" if op.get_context().as_sql else statements)
 
 
 def _execute(statements: str) -> None:
+    if op.get_context().as_sql:
+        op.get_context().impl.static_output(f"{statements};")
+        return
     # Without parameters, several statements go to the server at once, and are one transaction where none is open.
     op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
 

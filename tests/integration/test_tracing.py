@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, text
 from tests.genealogies import Genealogies, Parentage, code_of, id_of
 
 from runworker.tracing import Direction, NotFound, Trace, mass_balance, recall, trace
+from runworker.tracing.recall import to_do
 
 KG = Decimal("1.25")
 SHIFTED = 5
@@ -208,3 +209,24 @@ def test_a_code_that_no_lot_has_is_an_error(genealogies: Genealogies, code: str)
         for find in (trace, recall):
             with pytest.raises(NotFound, match="No lot has the code"):
                 find(connection, code)
+
+
+def test_what_is_no_number_is_taken_for_not_noted(genealogies: Genealogies) -> None:
+    genealogies.write(3, [(0, 1, Decimal("NaN")), (1, 2, KG), (0, 2, KG)])
+    with genealogies.database.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(
+            text("UPDATE lots SET weight_kg = 'NaN', temperature_c = 'NaN' WHERE lot_code = 'LOT-000001'")
+        )
+
+    with genealogies.database.connect() as connection:
+        found = recall(connection, code_of(0))
+    lots = found.genealogy.lots
+
+    assert [to_do(lots[id_of(number)]) for number in range(3)] == [
+        f"Stop: {100 - KG} kg are at the plant",
+        "Used up: nothing left here",
+        "Stop: 100.00 kg are at the plant",
+    ]
+    assert (lots[id_of(1)].weight_kg, lots[id_of(1)].temperature_c, lots[id_of(1)].used_kg) == (None, None, 0)
+    assert [link.quantity_kg for link in found.genealogy.links if link.child_id == id_of(1)] == [None]

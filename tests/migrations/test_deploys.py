@@ -137,7 +137,8 @@ def test_check_needs_the_newest_revision(empty_database_url: str) -> None:
         (["upgrade", "head"], {}, "set RUNWORKER_MIGRATION_URL"),
         (["upgrade", "head"], {"RUNWORKER_DATABASE_URL": ""}, "set RUNWORKER_MIGRATION_URL"),
         (["upgrade", "head"], {"RUNWORKER_DATABASE_URL": NOBODY_LISTENS}, "Cannot connect to"),
-        (["upgrade", "head", "--sql"], {"RUNWORKER_DATABASE_URL": NOBODY_LISTENS}, "run them online"),
+        (["upgrade", "head", "--sql"], {"RUNWORKER_DATABASE_URL": NOBODY_LISTENS}, "Cannot connect to"),
+        (["downgrade", "head:base", "--sql"], {"RUNWORKER_DATABASE_URL": NOBODY_LISTENS}, "Cannot connect to"),
     ],
 )
 def test_command_line_ends_with_a_sentence(arguments: list[str], environment: dict[str, str], said: str) -> None:

@@ -55,7 +55,7 @@ GUARDS_AND_RIGHTS = """
 """
 
 
-def _catalogue(url: str, query: str = CATALOGUE) -> set[tuple[str, ...]]:
+def catalogue(url: str, query: str = CATALOGUE) -> set[tuple[str, ...]]:
     with psycopg.connect(conninfo(url)) as connection:
         return {line for line in connection.execute(query) if line[1] != "alembic_version"}
 
@@ -64,7 +64,7 @@ def test_migrations_build_what_the_models_say(database_url: str, empty_database_
     engine = create_engine(empty_database_url, poolclass=pool.NullPool)
     Base.metadata.create_all(engine)
 
-    migrated, declared = _catalogue(database_url), _catalogue(empty_database_url)
+    migrated, declared = catalogue(database_url), catalogue(empty_database_url)
 
     assert migrated - declared == set()
     assert declared - migrated == set()
@@ -97,16 +97,16 @@ def test_check_sees_drift(database_url: str, drift: str) -> None:
 
 
 def test_up_down_and_up_again_on_an_empty_database(empty_database_url: str) -> None:
-    before = _catalogue(empty_database_url)
+    before = catalogue(empty_database_url)
 
     migrations.upgrade(empty_database_url)
-    up = _catalogue(empty_database_url)
+    up = catalogue(empty_database_url)
     migrations.downgrade(empty_database_url, "base")
-    down = _catalogue(empty_database_url)
+    down = catalogue(empty_database_url)
     migrations.upgrade(empty_database_url)
 
     assert down == before == set()
-    assert _catalogue(empty_database_url) == up
+    assert catalogue(empty_database_url) == up
     with psycopg.connect(conninfo(empty_database_url)) as connection:
         functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
         assert connection.execute(functions).fetchall() != []
@@ -121,7 +121,7 @@ def test_each_revision_can_be_undone(empty_database_url: str) -> None:
     def schema() -> set[tuple[str, ...]]:
         return {
             tuple(part.replace("flow_versions_status_check", "ck_flow_versions_status") for part in line)
-            for line in _catalogue(empty_database_url) | _catalogue(empty_database_url, GUARDS_AND_RIGHTS)
+            for line in catalogue(empty_database_url) | catalogue(empty_database_url, GUARDS_AND_RIGHTS)
         }
 
     seen = [schema()]

@@ -7,8 +7,8 @@ from runworker.verification.definitions import plain
 from runworker.verification.schema import expected
 
 
-def test_the_file_is_what_the_migrations_make(database_url: str) -> None:
-    assert what_it_should_be(database_url) == FILE.read_text(encoding="utf-8"), "run `make schema`"
+def test_the_file_is_what_the_migrations_make(empty_database_url: str) -> None:
+    assert what_it_should_be(empty_database_url) == FILE.read_text(encoding="utf-8"), "run `make schema`"
 
 
 def test_every_kind_of_thing_is_in_it() -> None:

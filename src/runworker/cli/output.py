@@ -64,7 +64,9 @@ def show_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
     console.print(table)
 
 
-STYLES: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
+STYLES: Final = {
+    "ok": "green", "note": "cyan", "warning": "yellow", "error": "red", "bends": "yellow", "stops": "red",
+}  # fmt: skip
 
 
 def show_findings(rows: Sequence[Mapping[str, str]]) -> None:

@@ -17,6 +17,8 @@ from runworker.states import LotStatus, LotType
 
 LINKS: Final = LotGenealogy.__table__
 _NOTHING: Final = Decimal("0.00")
+# An older system may have noted NaN, which is no quantity.
+_USED: Final = func.nullif(LINKS.c.quantity_used_kg, Decimal("NaN"), type_=LINKS.c.quantity_used_kg.type)
 
 
 class NotFound(RunworkerError):
@@ -118,7 +120,7 @@ def links_of(reached: FromClause, *, back: bool) -> Select[Any]:
         select(
             LINKS.c.parent_lot_id.label("parent_id"),
             LINKS.c.child_lot_id.label("child_id"),
-            func.sum(LINKS.c.quantity_used_kg).label("kg"),
+            func.sum(_USED).label("kg"),
         )
         .where(here == reached.c.lot_id)
         .group_by(LINKS.c.parent_lot_id, LINKS.c.child_lot_id)
@@ -138,7 +140,7 @@ def genealogy_query(reached: FromClause, links: FromClause) -> Select[Any]:
         .group_by(links.c.child_id)
         .subquery("made_of")
     )
-    taken = func.coalesce(func.sum(LINKS.c.quantity_used_kg), _NOTHING)
+    taken = func.coalesce(func.sum(_USED), _NOTHING)
     return (
         select(
             lot,
@@ -189,10 +191,10 @@ def _lot(row: Row[Any]) -> TracedLot:
         status=LotStatus(row.status),
         step_index=row.step_index,
         sku_type=row.sku_type,
-        weight_kg=row.weight_kg,
+        weight_kg=_number(row.weight_kg),
         used_kg=row.used_kg,
         taken_kg=row.taken_kg,
-        temperature_c=row.temperature_c,
+        temperature_c=_number(row.temperature_c),
         status_reason=row.status_reason,
         metadata=row.metadata,
         created_at=row.created_at,
@@ -202,6 +204,10 @@ def _lot(row: Row[Any]) -> TracedLot:
         supplier_code=row.supplier_code,
         supplier_name=row.supplier_name,
     )
+
+
+def _number(noted: Decimal | None) -> Decimal | None:
+    return noted if noted is not None and noted.is_finite() else None
 
 
 def _links(row: Row[Any]) -> Iterable[TracedLink]:

@@ -89,7 +89,7 @@ _CATALOGUE: Final = text("""
     FROM function
     UNION ALL
     SELECT 'type', 'lot_type', 'lot_type', string_agg(enumlabel, ', ' ORDER BY enumlabel COLLATE "C")
-    FROM pg_enum WHERE enumtypid = to_regtype('public.lot_type')
+    FROM pg_enum WHERE enumtypid = to_regtype('public.lot_type') HAVING count(*) > 0
     UNION ALL
     SELECT 'right', granted.home, format('%s%s to %s', privilege_type, part, grantee.name), privilege_type
     FROM granted JOIN grantee ON grantee.oid = granted.grantee WHERE grantee.name = ANY (:roles)

@@ -1,7 +1,8 @@
 """Is the schema as this release made it: tables, constraints, indexes, triggers, functions, rights and owners.
 
-What it should be stands in `runworker/data/schema.json`: what `catalogue` reads in a database that was migrated from
-nothing, written by `make schema`. A test holds the file against the migrations.
+What it should be stands in `runworker/data/schema.json`: what each revision adds to what `catalogue` reads in a
+database that is migrated from nothing, and what it takes away, written by `make schema`. A test holds the file against
+the migrations.
 
 Constraints and indexes are known by what they say and not by their names, which a database that was taken over may
 have given itself. What others add to the tables that were there before runworker is theirs; to tables of runworker's
@@ -9,7 +10,7 @@ own, to its functions and to the rights of everybody, nothing is added.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,8 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from runworker.migrations import newest
-from runworker.verification.catalogue import ROLES, SCHEMA, TABLES, Thing, catalogue, functions
+from runworker.verification.catalogue import ROLES, SCHEMA, TABLES, Thing, catalogue
 from runworker.verification.discrepancies import Discrepancy, Question
 
 LOOK: Final = "schema"
@@ -41,10 +41,20 @@ class Expected:
 
 
 @cache
-def expected() -> Expected:
-    """What this release's migrations make."""
+def history() -> tuple[Expected, ...]:
+    """What this release's migrations make, revision by revision, the oldest first."""
     kept = json.loads((resources.files("runworker") / "data" / "schema.json").read_text(encoding="utf-8"))
-    return Expected(kept["revision"], frozenset(Thing(*thing) for thing in kept["things"]))
+    found: list[Expected] = []
+    for step in kept:
+        before = found[-1].things if found else frozenset[Thing]()
+        added, removed = (frozenset(Thing(*thing) for thing in step[part]) for part in ("added", "removed"))
+        found.append(Expected(step["revision"], before - removed | added))
+    return tuple(found)
+
+
+def expected() -> Expected:
+    """What this release's migrations make in the end."""
+    return history()[-1]
 
 
 def differences(connection: Connection) -> Iterator[Discrepancy]:
@@ -172,8 +182,19 @@ def questions() -> Iterator[Question]:
         yield Question(question.table, question.sql, question.where, {**question.given, **given})
 
 
-def as_json(connection: Connection) -> str:
-    """The file's contents, from a database that was just migrated."""
-    things = catalogue(connection, functions(connection))
+def as_json(made: Iterable[Expected]) -> str:
+    """The file's contents, from what each revision was seen to make."""
+    steps, before = [], frozenset[Thing]()
+    for now in made:
+        parts = ", ".join(
+            f'"{part}": [{_lines(things)}]'
+            for part, things in (("added", now.things - before), ("removed", before - now.things))
+        )
+        steps.append(f'{{"revision": "{now.revision}", {parts}}}')
+        before = now.things
+    return f"[{', '.join(steps)}]\n"
+
+
+def _lines(things: Iterable[Thing]) -> str:
     lines = ",\n".join(f"  {json.dumps(list(thing))}" for thing in sorted(things))
-    return f'{{"revision": "{newest()}", "things": [\n{lines}\n]}}\n'
+    return f"\n{lines}\n" if lines else ""
