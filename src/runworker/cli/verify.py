@@ -42,6 +42,16 @@ def verify(
         Path | None,
         typer.Option("--anchor", metavar="FILE", help="As --head, by what `runworker seals anchor` has written."),
     ] = None,
+    archives: Annotated[
+        Path | None,
+        typer.Option(
+            "--archives",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Look at archived events too, in what `runworker seals archive` has written.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at the whole database: seals, state and ledger against the audit trail, the plant's rules, the schema.
@@ -59,7 +69,7 @@ def verify(
         ) as database,
         on_demand.progress.Progress(bars=True) as progress,
     ):
-        report = on_demand.verification.examine(database, since=since, head=head, tell=progress.show)
+        report = on_demand.verification.examine(database, since=since, head=head, archives=archives, tell=progress.show)
     show(_as_json(report) if as_json else _as_text(report), as_json=as_json)
     for left_out in report.not_looked_at:
         tell(f"not looked at: {left_out}")
