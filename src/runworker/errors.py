@@ -14,6 +14,7 @@
     ├── NotReplayable           a dead letter cannot be sent again (`runworker.dead_letters`)
     ├── NotFound                nothing has the code or id that was asked for (`runworker.tracing`)
     ├── FileNotWritten          a command could not write its output (`runworker.cli`)
+    ├── NotArchived             a month of audit events could not be archived (`runworker.upkeep`)
     ├── NotReady                a worker answers the health check and takes no messages (`runworker.cli`)
     ├── NoAnswer                no worker answered the health check (`runworker.cli`)
     ├── NotSent                 the broker did not take a client's message (`runworker.client`)

@@ -25,6 +25,7 @@ _NO_DOCUMENT: Final = "jsonb_typeof(metadata) IS DISTINCT FROM 'object'"
 """Of lots: their metadata, in which a downgrade keeps what has no column, cannot hold it."""
 
 LOSSES: Final[Mapping[str, tuple[Loss, ...]]] = {
+    "20261202_2_archives": (Loss("audit_archives"),),
     "20261130_2_dead_letters": (
         Loss("dead_letters", ("replay_reason", "discarded_at", "discarded_by", "discard_reason")),
     ),

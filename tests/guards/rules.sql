@@ -156,4 +156,7 @@ INSERT INTO commands (idempotency_key, command, payload) VALUES (md5('APPLIED'):
 UPDATE commands SET status = 'REJECTED' WHERE status = 'APPLIED'
 
 -- rule: audit events and seals are only added
+UPDATE audit_seals SET events = 3
+
+-- rule: an audit event leaves the table once it is archived and later ones tell of its row
 DELETE FROM audit_events

@@ -125,7 +125,8 @@ OF_THE_SURROUNDINGS = {
     },
     _NOT_DONE: {
         "fk_flow_versions_created_by", "fk_flow_versions_flow_definition_id", "fk_lots_phase_id",
-        "guard_audit_events_append_only", "guard_commands_identity", "guard_commands_kept", "guard_commands_truncate",
+        "guard_audit_events_append_only", "guard_audit_events_kept", "guard_commands_identity", "guard_commands_kept",
+        "guard_commands_truncate",
         "guard_flow_versions_truncate", "guard_lot_genealogy_truncate", "guard_lots_truncate",
         "guard_production_runs_delete", "guard_production_runs_identity", "guard_production_runs_truncate",
         "guard_qc_decisions_truncate", "guard_run_step_executions_delete", "guard_run_step_executions_identity",

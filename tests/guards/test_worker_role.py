@@ -38,6 +38,9 @@ REFUSED = [
     " VALUES ('lots', gen_random_uuid(), 'INSERT', 'nobody', 1)",
     "UPDATE audit_events SET actor = NULL",
     "UPDATE audit_seals SET events = 0",
+    "INSERT INTO audit_archives (month, first_seal_id, last_seal_id, first_event_id, last_event_id, events, file_name,"
+    " sha256) SELECT '2026-01-01', id, id, first_event_id, last_event_id, events, 'a', '\\x01' FROM audit_seals",
+    "SELECT is_forgettable(1)",
     "INSERT INTO flow_versions (flow_definition_id, version_num, status, graph_schema)"
     " VALUES (md5('other flow')::uuid, 1, 'PUBLISHED', '{}')",
     "INSERT INTO users (email, role) VALUES ('me@plant.example', 'ADMIN')",

@@ -33,7 +33,7 @@ TRIGGERS = text("""
     FROM pg_trigger AS trigger JOIN pg_class AS home ON home.oid = trigger.tgrelid
     WHERE home.relnamespace = 'public'::regnamespace AND NOT trigger.tgisinternal
 """)
-FOR_PEOPLE = {"flow_definitions", "phases", "qc_gates", "scenarios", "streams", "suppliers"}
+FOR_PEOPLE = {"audit_archives", "flow_definitions", "phases", "qc_gates", "scenarios", "streams", "suppliers"}
 """Tables that the role may read and no worker does: people look with it, too."""
 
 

@@ -59,7 +59,20 @@ def _header(record: RunRecord) -> Html:
         ". All times are UTC. Weights are in kilograms, temperatures in degrees Celsius.",
         class_="lead",
     )
-    return tag("header", tag("h1", f"Batch record {record.code}"), written, definitions(facts))
+    archived = tag(
+        "p",
+        f"Part of this run's audit trail is archived: {', '.join(record.audit.archives)}. Of that, this record has the"
+        " last event of the run, of each step and of each lot. Earlier holds, roll-backs, changes by hand and commands"
+        " that the ledger forgot are in these files and not here.",
+        class_="warning",
+    )
+    return tag(
+        "header",
+        tag("h1", f"Batch record {record.code}"),
+        written,
+        archived if record.audit.archives else None,
+        definitions(facts),
+    )
 
 
 def _adoption(record: RunRecord) -> Html | None:

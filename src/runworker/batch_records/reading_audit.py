@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from runworker.batch_records.run_record import AuditedChange, AuditSummary, CommandLine, Hold
-from runworker.models import AuditEvent, AuditSeal, LotGenealogy, QCDecision
+from runworker.models import AuditArchive, AuditEvent, AuditSeal, LotGenealogy, ProductionRun, QCDecision
 from runworker.states import ENDED_EARLY, CommandStatus, LotStatus, RunStatus
 from runworker.upkeep.seal import Verification
 
@@ -91,7 +91,18 @@ def read_summary(
         sealed=sum(row.sealed for row in groups),
         last_seal=seal.sha256.hex() if seal else None,
         last_sealed_at=seal.sealed_at if seal else None,
+        archives=tuple(connection.execute(_archives(run_id, last_id or 0)).scalars()),
         verification=verification,
+    )
+
+
+def _archives(run_id: UUID, last_id: int) -> Select[str]:
+    """Files from the month in which the run began to the one that has its last event, which stays in the table."""
+    began = select(func.timezone("UTC", ProductionRun.started_at)).where(ProductionRun.id == run_id).scalar_subquery()
+    return (
+        select(AuditArchive.file_name)
+        .where(AuditArchive.month >= func.date_trunc("month", began), AuditArchive.first_event_id <= last_id)
+        .order_by(AuditArchive.month)
     )
 
 

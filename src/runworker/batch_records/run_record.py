@@ -112,7 +112,8 @@ class CommandLine:
 class AuditSummary:
     """Events of the audit trail about this run. counts: by what it is about and by operation.
 
-    sealed: how many are under a seal. verification: what recomputing all seals came to, where that was asked for.
+    sealed: how many are under a seal. archives: files that may have events of this run which are not here any more.
+    verification: what recomputing all seals came to that are not archived, where that was asked for.
     """
 
     counts: Mapping[tuple[str, str], int]
@@ -121,6 +122,7 @@ class AuditSummary:
     sealed: int
     last_seal: str | None
     last_sealed_at: datetime | None
+    archives: tuple[str, ...]
     verification: Verification | None
 
     @property

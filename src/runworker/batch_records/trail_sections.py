@@ -80,6 +80,7 @@ def audit(record: RunRecord) -> Html:
         ("Events of this run", str(found.total)),
         ("Numbers", f"{found.first_id} to {found.last_id}" if found.total else None),
         ("Sealed", f"{found.sealed} of {found.total}"),
+        ("Earlier events may be in", ", ".join(found.archives) or None),
         ("Last seal above them", tag("span", found.last_seal, class_="key") if found.last_seal else None),
         ("Sealed at", time(found.last_sealed_at)),
         ("Seals recomputed", _verified(found)),
@@ -99,4 +100,5 @@ def _verified(found: AuditSummary) -> str:
         return "not for this record; `runworker verify` does it"
     if checked.broken is not None:
         return f"BROKEN at seal {checked.broken.seal_id}: {checked.broken.reason}"
-    return f"all {checked.seals} seals hold"
+    hold = f"all {checked.seals} seals hold"
+    return f"{hold} behind the last archive" if found.archives else hold

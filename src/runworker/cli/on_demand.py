@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from runworker.lazy_names import lazy_names
 
 HOMES: Final = {
+    "audit_archives": "runworker.upkeep.audit_archives",
     "balances": "runworker.cli.balances",
     "batch_records": "runworker.batch_records",
     "chaos": "runworker.simulation.chaos",
@@ -70,10 +71,12 @@ if TYPE_CHECKING:
         signal_guard,
     )
     from runworker.simulation import chaos
+    from runworker.upkeep import audit_archives
 else:
     __getattr__ = lazy_names(__name__, HOMES)
 
 __all__ = [
+    "audit_archives",
     "balances",
     "batch_records",
     "chaos",

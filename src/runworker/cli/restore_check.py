@@ -23,6 +23,7 @@ _RIGHTS: Final = ("rights-missing", "rights-of-others")
 def restore_check(
     head: verify.Head = None,
     anchor: verify.Anchor = None,
+    archives: verify.Archives = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """After a restore, a promotion or a move: `verify` and `doctor` on one page, and what to do next.
@@ -31,7 +32,7 @@ def restore_check(
     No broker is looked at where none is named. Exit code: the greater of those of `verify` (0, 1, 3) and of `doctor`
     (0, 1, 2).
     """
-    report, failed = _verified(head, anchor)
+    report, failed = _verified(head, anchor, archives)
     findings = sorted(
         (found for found in doctor.examined(needs_broker=False) if found.severity > 0),
         key=lambda found: -found.severity,
@@ -55,10 +56,12 @@ def restore_check(
         raise typer.Exit(worst)
 
 
-def _verified(head: str | None, anchor: Path | None) -> tuple["VerificationReport | None", str]:
+def _verified(
+    head: str | None, anchor: Path | None, archives: Path | None
+) -> tuple["VerificationReport | None", str]:
     """The report, or why there is none."""
     try:
-        return verify.examined(head=head, anchor=anchor), ""
+        return verify.examined(head=head, anchor=anchor, archives=archives), ""
     except RunworkerError as error:
         return None, str(error)
 

@@ -1,14 +1,20 @@
 """`runworker seals`."""
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from runworker.cli import on_demand
-from runworker.cli.reporting import tell
+from runworker.cli.moments import moment
+from runworker.cli.reporting import show, tell
 
-app = typer.Typer(no_args_is_help=True, help="Seals of the audit trail: what to keep of them elsewhere.")
+STATEMENT_SECONDS: Final = 3600
+"""A statement looks through a month's seals at most, and at a first archive there may be years of them."""
+
+app = typer.Typer(no_args_is_help=True, help="Seals of the audit trail, and archives of what they cover.")
 
 
 @app.command()
@@ -32,3 +38,38 @@ def anchor(
         return
     on_demand.output.add_line(file, found.as_line())
     tell(f"added seal {found.seal_id} to {file}")
+
+
+@app.command()
+def archive(
+    directory: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where the files go: `audit-2026-01.jsonl.gz`, one a month.")
+    ],
+    before: Annotated[
+        datetime,
+        typer.Option("--before", parser=moment, metavar="DATE", help="Archive months that ended before it, in UTC."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a month.")] = False,
+) -> None:
+    """Move whole months of audit events to files, each proved by its seals; the last event of each row stays.
+
+    `runworker verify --archives FOLDER` looks at the whole history again. Run it again when it was cut off.
+    """
+    if before > datetime.now(UTC):
+        raise typer.BadParameter(f"--before {before:%Y-%m-%d} is not over; expected a date that is past")
+    with (
+        on_demand.database.owner_database(
+            on_demand.opening.find_servers(), statement_seconds=STATEMENT_SECONDS
+        ) as database,
+        on_demand.progress.Progress(bars=True) as progress,
+    ):
+        months = []
+        for month in on_demand.audit_archives.archive_months(database, directory, before, progress.show):
+            progress.say(f"{month.file} has {month.events} events; {month.forgotten} left the table")
+            months.append(asdict(month))
+    if as_json:
+        show(months, as_json=True)
+    else:
+        on_demand.output.show_table(months, ("month", "file", "seals", "events", "forgotten", "sha256"))
+    if not months:
+        tell(f"no month that ended before {before:%Y-%m-%d} is left to be archived")

@@ -36,6 +36,17 @@ Anchor = Annotated[
     typer.Option("--anchor", metavar="FILE", help="As --head, by what `runworker seals anchor` has written."),
 ]
 
+Archives = Annotated[
+    Path | None,
+    typer.Option(
+        "--archives",
+        metavar="FOLDER",
+        exists=True,
+        file_okay=False,
+        help="Look at archived events too, in what `runworker seals archive` has written.",
+    ),
+]
+
 
 def verify(
     since: Annotated[
@@ -46,6 +57,7 @@ def verify(
     ] = None,
     head: Head = None,
     anchor: Anchor = None,
+    archives: Archives = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at the whole database: seals, state and ledger against the audit trail, the plant's rules, the schema.
@@ -53,7 +65,7 @@ def verify(
     Nothing is changed. Exit code 0: intact; 1: something was found; 3: empty, or not looked at. The chain of seals
     cannot tell that its end was cut off: keep the head that is printed in another place, and ask for it with --head.
     """
-    report = examined(since=since, head=head, anchor=anchor)
+    report = examined(since=since, head=head, anchor=anchor, archives=archives)
     show(facts_as_json(report) if as_json else facts_as_text(report), as_json=as_json)
     for left_out in report.not_looked_at:
         tell(f"not looked at: {left_out}")
@@ -68,7 +80,11 @@ def verify(
 
 
 def examined(
-    *, since: datetime | None = None, head: str | None = None, anchor: Path | None = None
+    *,
+    since: datetime | None = None,
+    head: str | None = None,
+    anchor: Path | None = None,
+    archives: Path | None = None,
 ) -> "VerificationReport":
     """Look at the database that settings name. head, anchor: options, of which one at most may be given."""
     if anchor is not None:
@@ -81,7 +97,9 @@ def examined(
         ) as database,
         on_demand.progress.Progress(bars=True) as progress,
     ):
-        return on_demand.verification.examine(database, since=since, head=head, tell=progress.show)
+        return on_demand.verification.examine(
+            database, since=since, head=head, archives=archives, tell=progress.show
+        )
 
 
 def exit_code(report: "VerificationReport") -> int:

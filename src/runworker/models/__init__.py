@@ -1,6 +1,6 @@
 """SQLAlchemy models: the one definition of the tables. Guards and functions live in `alembic/sql`."""
 
-from runworker.models.audit import AuditEvent, AuditSeal
+from runworker.models.audit import AuditArchive, AuditEvent, AuditSeal
 from runworker.models.base import Base
 from runworker.models.flow import FlowDefinition, FlowVersion
 from runworker.models.ledger import CodeCounter, CommandClaim, CommandRecord, DeadLetter
@@ -21,6 +21,7 @@ from runworker.states import (
 )
 
 __all__ = [
+    "AuditArchive",
     "AuditEvent",
     "AuditSeal",
     "Base",

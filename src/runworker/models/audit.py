@@ -1,6 +1,6 @@
 """The audit trail. Written by triggers only, so that a change made by hand is recorded too."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,3 +48,23 @@ class AuditSeal(Base):
     previous_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AuditArchive(Base):
+    """A month of events that a file has: which seals and events, and the file's name and SHA-256.
+
+    Of these events the table keeps the last one of each row. The month is that of the seals' last events, in UTC; it is
+    named by its first day.
+    """
+
+    __tablename__ = "audit_archives"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    first_seal_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    last_seal_id: Mapped[int] = mapped_column(BigInteger)
+    first_event_id: Mapped[int] = mapped_column(BigInteger)
+    last_event_id: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    file_name: Mapped[str]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    archived_at: Mapped[datetime] = mapped_column(server_default=func.now())

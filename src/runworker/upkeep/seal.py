@@ -9,7 +9,6 @@ else to see that as well.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,9 +17,9 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
-    Integer,
     LargeBinary,
     Row,
+    Select,
     Text,
     bindparam,
     cast,
@@ -33,7 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.dml import ReturningInsert
 
-from runworker.models import AuditEvent, AuditSeal
+from runworker.models import AuditArchive, AuditEvent, AuditSeal
+from runworker.upkeep.seal_lines import FORMAT, LINES, SEALS, description, instant
 from runworker.upkeep.settled import last_settled_id
 
 MOST_EVENTS: Final = 10_000
@@ -48,71 +48,25 @@ FIRST_PREVIOUS: Final = bytes(32)
 
 _BEFORE_ALL: Final = -(2**63)
 
-_FORMAT: Final = "runworker.audit_seal.1"
-
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=int.from_bytes(b"runwseal"))
-_TIME: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
-
-
-def _instant(at: Any) -> Any:
-    return func.to_char(func.timezone("UTC", at), _TIME)
-
-
-_NOW: Final = _instant(func.now())
-_EVENT_LINE: Final = cast(
-    func.jsonb_build_array(
-        AuditEvent.id,
-        _instant(AuditEvent.at),
-        AuditEvent.entity,
-        AuditEvent.entity_id,
-        AuditEvent.operation,
-        cast(AuditEvent.before, Text),
-        cast(AuditEvent.after, Text),
-        AuditEvent.command_key,
-        AuditEvent.command,
-        AuditEvent.actor,
-        AuditEvent.db_user,
-        AuditEvent.xact_id,
-    ),
-    Text,
-)
-_SEALS: Final = (
-    select(
-        AuditSeal.id,
-        AuditSeal.first_event_id,
-        AuditSeal.last_event_id,
-        AuditSeal.events,
-        AuditSeal.previous_sha256,
-        AuditSeal.sha256,
-        _instant(AuditSeal.sealed_at).label("instant"),
-    )
-    .where(AuditSeal.id > bindparam("after_seal"))
-    .order_by(AuditSeal.id)
-    .execution_options(yield_per=100)
-)
-_LINES: Final = (
-    select(AuditEvent.id, _EVENT_LINE.label("line"))
-    .where(AuditEvent.id > bindparam("after"), AuditEvent.id <= bindparam("up_to"))
-    .order_by(AuditEvent.id)
-    .limit(bindparam("most", type_=Integer()))
-)
+_NOW: Final = instant(func.now())
 
 
 def _sealing() -> ReturningInsert[int]:
-    """Inserts the next seal over `_LINES`, if there are any, and returns its number of events. previous: a hash.
+    """Inserts the next seal over `LINES`, if there are any, and returns its number of events. previous: a hash.
 
     PostgreSQL takes the hash: a worker that did it in Python would keep its commands waiting meanwhile.
     """
-    found = _LINES.subquery()
+    found = LINES.subquery()
     size = func.octet_length(found.c.line)
     up_to_here = func.sum(size).over(order_by=found.c.id)
     sized = select(found, (up_to_here - size).label("before_it")).subquery()
     events = select(sized).where(sized.c.before_it < bindparam("most_bytes", type_=BigInteger())).subquery()
     first, last, many = func.min(events.c.id), func.max(events.c.id), func.count()
-    description = cast(func.jsonb_build_array(_FORMAT, first, last, many, _NOW), Text)
+    described = cast(func.jsonb_build_array(FORMAT, first, last, many, _NOW), Text)
     lines = func.string_agg(events.c.line + "\n", aggregate_order_by(literal(""), events.c.id))
     before = bindparam("previous", type_=LargeBinary())
-    digest = func.sha256(before.op("||")(func.convert_to(description + "\n" + lines, "UTF8")))
+    digest = func.sha256(before.op("||")(func.convert_to(described + "\n" + lines, "UTF8")))
     seal = {
         AuditSeal.first_event_id: first,
         AuditSeal.last_event_id: last,
@@ -180,21 +134,34 @@ def seal(database: Engine, *, patience: float = PATIENCE_SECONDS) -> int:
 
 
 def verify(database: Engine) -> Verification:
-    """Recompute the chain from its first seal on, in one snapshot, and stop at the first seal that does not fit."""
+    """Recompute the chain behind the last archive, in one snapshot, and stop at the first seal that does not fit."""
     with database.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
-        return recompute(found)
+        return recompute(found, last_archived(found))
 
 
-def recompute(connection: Connection, since: datetime | None = None) -> Verification:
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """The seal after which a verification begins. sealed_at: None at the beginning of the chain, where all is zero."""
+
+    id: int
+    last_event_id: int
+    sha256: bytes
+    sealed_at: datetime | None
+
+
+# Ids below 1 are nobody's, and are to be found.
+BEGINNING: Final = StartingPoint(_BEFORE_ALL, 0, FIRST_PREVIOUS, None)
+
+
+def recompute(connection: Connection, start: StartingPoint = BEGINNING) -> Verification:
     """Recompute the chain in the connection's transaction, and stop at the first seal that does not fit.
 
-    since: seals made before are taken as they are, and neither recomputed nor counted.
+    start: this seal and those before it are taken as they are, and neither recomputed nor counted.
     """
-    start = last_before(connection, since)
     seals = events = 0
     previous, last_event_id = start.sha256, start.last_event_id
     broken = None
-    with connection.execute(_SEALS, {"after_seal": start.id}) as rows:
+    with connection.execute(SEALS, {"after_seal": start.id}) as rows:
         for row in rows:
             reason = _fault(connection, row, previous, last_event_id)
             if reason:
@@ -207,24 +174,26 @@ def recompute(connection: Connection, since: datetime | None = None) -> Verifica
     return Verification(seals, events, unsealed, None if previous == FIRST_PREVIOUS else previous.hex(), broken)
 
 
-@dataclass(frozen=True, slots=True)
-class StartingPoint:
-    """The seal after which a verification begins; all zero at the beginning of the chain."""
-
-    id: int
-    last_event_id: int
-    sha256: bytes
+_POINTS: Final = select(AuditSeal.id, AuditSeal.last_event_id, AuditSeal.sha256, AuditSeal.sealed_at)
+_ARCHIVED: Final = _POINTS.join(AuditArchive, AuditArchive.last_seal_id == AuditSeal.id)
+_IS_THERE: Final = text("SELECT to_regclass('public.audit_archives') IS NOT NULL")
 
 
 def last_before(connection: Connection, moment: datetime | None) -> StartingPoint:
     """The last seal that was made before a moment."""
-    if moment is not None:
-        seals = select(AuditSeal.id, AuditSeal.last_event_id, AuditSeal.sha256)
-        earlier = seals.where(AuditSeal.sealed_at < moment).order_by(AuditSeal.id.desc()).limit(1)
-        if (row := connection.execute(earlier).one_or_none()) is not None:
-            return StartingPoint(*row)
-    # Ids below 1 are nobody's, and are to be found.
-    return StartingPoint(_BEFORE_ALL, 0, FIRST_PREVIOUS)
+    if moment is None:
+        return BEGINNING
+    return _last(connection, _POINTS.where(AuditSeal.sealed_at < moment))
+
+
+def last_archived(connection: Connection) -> StartingPoint:
+    """The last seal whose events are archived. A database at an older revision has none."""
+    return _last(connection, _ARCHIVED) if connection.execute(_IS_THERE).scalar_one() else BEGINNING
+
+
+def _last(connection: Connection, points: Select[int, int, bytes, datetime]) -> StartingPoint:
+    row = connection.execute(points.order_by(AuditSeal.id.desc()).limit(1)).one_or_none()
+    return StartingPoint(*row) if row else BEGINNING
 
 
 def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id: int) -> str | None:
@@ -233,12 +202,11 @@ def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id
         return "it does not follow the seal before it; that one, or this one, was changed, removed or added"
     if row.last_event_id <= last_event_id:
         return f"it covers event {row.last_event_id}, which the seal before it covers"
-    description = (row.first_event_id, row.last_event_id, row.events, row.instant)
     digest = hashlib.sha256(previous)
-    digest.update(json.dumps([_FORMAT, *description]).encode() + b"\n")
+    digest.update(description(row).encode() + b"\n")
     many = 0
     given = {"after": last_event_id, "up_to": row.last_event_id, "most": MOST_EVENTS + 1}
-    with connection.execute(_LINES.execution_options(yield_per=500), given) as lines:
+    with connection.execute(LINES.execution_options(yield_per=500), given) as lines:
         for many, line in enumerate(lines, start=1):  # noqa: B007 - counted
             digest.update(line.line.encode() + b"\n")
     if many != row.events:

@@ -1,5 +1,6 @@
 """Verification of the whole database: what a careless or hostile hand did to it, found by what else PostgreSQL keeps.
 
+    archives  files of archived events are those that were made, and what is left of them in the table as they have it
     trail     seals, ids, and which events there are
     state     every row is as its last event says, and every event begins where the one before ended
     ledger    payloads, verdicts and effects agree

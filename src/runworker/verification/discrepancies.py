@@ -1,6 +1,6 @@
 """What verification finds, and the questions in SQL that find it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,6 +9,9 @@ from sqlalchemy.exc import DataError, ProgrammingError
 
 AT_A_TIME: Final = 100
 """Rows that are fetched at once: memory stays bounded whatever is found."""
+
+Tell = Callable[[str, int, int], None]
+"""Is told the name of a look, and how many of its questions are done, of how many."""
 
 _NO_RIGHT: Final = "42501"
 

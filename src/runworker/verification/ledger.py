@@ -21,6 +21,7 @@ _EVENTS: Final = "SELECT * FROM audit_events WHERE command_key = '{row}' ORDER B
 _LEFT: Final = "SELECT DISTINCT command_key FROM audit_events WHERE command_key IS NOT NULL"
 
 EFFECTS: Final = (
+    # What was decided before the last archived event was sealed may have its events in an archive alone.
     Question(
         "commands",
         f"""
@@ -29,6 +30,7 @@ EFFECTS: Final = (
                'the events of what it did' AS expected
         FROM commands LEFT JOIN effect ON command_key = idempotency_key
         WHERE status = 'APPLIED' AND command_key IS NULL
+          AND decided_at > coalesce(CAST(:told_from AS timestamptz), '-infinity')
         """,
         _ROW,
     ),

@@ -23,7 +23,9 @@ from runworker.verification.discrepancies import Discrepancy, Question
 
 LOOK: Final = "schema"
 
-OWN: Final = ("audit_events", "audit_seals", "code_counters", "command_claims", "commands", "dead_letters")
+OWN: Final = (
+    "audit_archives", "audit_events", "audit_seals", "code_counters", "command_claims", "commands", "dead_letters",
+)  # fmt: skip
 """Tables to which nobody else adds anything."""
 
 

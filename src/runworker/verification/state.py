@@ -2,6 +2,9 @@
 
 Rows that are older than the audit trail, in a database that was taken over from another system, have no event that
 began them. Such a row bears no command's key and a time before the first event; it is counted, and no discrepancy.
+
+Of archived months the table has the last event of each row, which is all that is asked of them: `:after` is the event
+behind which rows are looked at, and `:chained` the one behind which each event follows on the one before.
 """
 
 from dataclasses import dataclass
@@ -142,7 +145,7 @@ def events_in_a_row(audited: Audited) -> Question:
             FROM short WINDOW by_row AS (PARTITION BY entity_id ORDER BY id)
         ), odd AS MATERIALIZED (
             SELECT id, earlier, before = after AS is_same FROM pairs
-            WHERE id > :after AND (
+            WHERE id > :chained AND (
                (earlier IS NULL AND operation <> 'INSERT')
                OR (earlier IS NOT NULL AND before IS DISTINCT FROM earlier_after)
                OR before = after)
@@ -206,7 +209,7 @@ STEPS: Final = Question(
            CASE WHEN earlier IS NULL THEN 'an INSERT, or a row older than the trail'
                 ELSE 'events in a row: one of the two was changed, or others between them are gone' END AS expected
     FROM each
-    WHERE id > :after AND CASE WHEN earlier IS NULL
+    WHERE id > :chained AND CASE WHEN earlier IS NULL
                THEN operation <> 'INSERT'
                     AND (before ? 'command_key' OR (before ->> 'created_at')::timestamptz >= {_BEGIN})
                WHEN before IS NULL AND earlier_after IS NULL THEN false

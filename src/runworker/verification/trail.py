@@ -63,6 +63,26 @@ IDS: Final = (
         "the head that you keep elsewhere; a backup",
     ),
     Question(
+        "audit_archives",
+        """
+        SELECT archive.file_name AS row,
+               format('it is of seals %s to %s, and of events %s to %s, %s of them', archive.first_seal_id,
+                      archive.last_seal_id, archive.first_event_id, archive.last_event_id, archive.events) AS problem,
+               format('seals %s to %s, and events %s to %s, %s of them, as audit_seals has it',
+                      covered.first_seal, covered.last_seal, covered.first, covered.last, covered.many) AS expected
+        FROM (SELECT *, lag(last_seal_id, 1, 0::bigint) OVER (ORDER BY month) AS before FROM audit_archives) AS archive,
+             LATERAL (
+                 SELECT min(id) AS first_seal, max(id) AS last_seal, min(first_event_id) AS first,
+                        max(last_event_id) AS last, sum(events) AS many
+                 FROM audit_seals WHERE id > archive.before AND id <= archive.last_seal_id
+             ) AS covered
+        WHERE (archive.first_seal_id, archive.last_seal_id, archive.first_event_id, archive.last_event_id,
+               archive.events::numeric)
+              IS DISTINCT FROM (covered.first_seal, covered.last_seal, covered.first, covered.last, covered.many)
+        """,
+        "SELECT * FROM audit_archives WHERE file_name = '{row}'",
+    ),
+    Question(
         "audit_events",
         """
         SELECT '(all)' AS row, format('no event is there, and %s ids were given out', given.last_value) AS problem,

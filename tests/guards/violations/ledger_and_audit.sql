@@ -93,8 +93,14 @@ UPDATE dead_letters SET replayed_at = now(), replay_reason = repeat('x', 501);
 -- refused: guard_audit_events_append_only (UPDATE)
 UPDATE audit_events SET actor = md5('admin')::uuid;
 
--- refused: guard_audit_events_append_only (DELETE)
+-- refused: guard_audit_events_kept (not archived)
 DELETE FROM audit_events;
+
+-- refused: guard_audit_events_kept (nothing archived tells the rest)
+INSERT INTO audit_archives (month, first_seal_id, last_seal_id, first_event_id, last_event_id, events, file_name, sha256)
+SELECT '2026-01-01', id, id, first_event_id, last_event_id, events, 'audit-2026-01.jsonl.gz', '\x01' FROM audit_seals;
+UPDATE users SET role = 'VIEWER' WHERE id = (SELECT entity_id FROM audit_events ORDER BY id LIMIT 1);
+DELETE FROM audit_events WHERE id <= (SELECT last_event_id FROM audit_archives);
 
 -- refused: guard_audit_events_append_only (TRUNCATE)
 TRUNCATE audit_events;
@@ -127,3 +133,29 @@ VALUES (3, 4, 3, '\x01', '\x02');
 -- refused: uq_audit_seals_last_event_id
 INSERT INTO audit_seals (first_event_id, last_event_id, events, previous_sha256, sha256)
 VALUES (1, 2, 2, '\x00', '\x01');
+
+-- refused: guard_audit_archives_append_only (UPDATE)
+UPDATE audit_archives SET sha256 = '\x02';
+
+-- refused: guard_audit_archives_append_only (DELETE)
+DELETE FROM audit_archives;
+
+-- refused: guard_audit_archives_append_only (TRUNCATE)
+TRUNCATE audit_archives;
+
+-- refused: guard_audit_archives_chain (events that no seal covers)
+INSERT INTO audit_archives (month, first_seal_id, last_seal_id, first_event_id, last_event_id, events, file_name, sha256)
+SELECT '2026-01-01', id, id, first_event_id, last_event_id + 1, events + 1, 'a', '\x01' FROM audit_seals;
+
+-- refused: guard_audit_archives_chain (more seals than there are)
+INSERT INTO audit_archives (month, first_seal_id, last_seal_id, first_event_id, last_event_id, events, file_name, sha256)
+SELECT '2026-01-01', id, id + 1, first_event_id, last_event_id, events, 'a', '\x01' FROM audit_seals;
+
+-- refused: guard_audit_archives_chain (no month)
+INSERT INTO audit_archives (month, first_seal_id, last_seal_id, first_event_id, last_event_id, events, file_name, sha256)
+SELECT '2026-01-02', id, id, first_event_id, last_event_id, events, 'a', '\x01' FROM audit_seals;
+
+-- refused: uq_audit_archives_first_seal_id
+INSERT INTO audit_archives (month, first_seal_id, last_seal_id, first_event_id, last_event_id, events, file_name, sha256)
+SELECT month, id, id, first_event_id, last_event_id, events, 'a', '\x01'
+FROM audit_seals, (VALUES (date '2026-01-01'), ('2026-02-01')) AS of (month);
