@@ -121,6 +121,11 @@ VARIANTS = {
         "table lots",
         "Row-level security is FORCED on it.",
     ),
+    "CHECK that older rows break": Variant(
+        "ALTER TABLE lots ADD CONSTRAINT known CHECK (lot_type <> 'FG') NOT VALID",
+        "constraint known",
+        "It says on lots: CHECK (lot_type <> 'FG'",
+    ),
     "deferred trigger": Variant(
         "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         "CREATE CONSTRAINT TRIGGER seen AFTER UPDATE ON flow_versions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
@@ -187,7 +192,7 @@ ON_LOT_TYPE = {
     "expression index": "CREATE INDEX is_raw ON lots ((lot_type = 'RAW'))",
     "default": "ALTER TABLE lots ALTER lot_type SET DEFAULT 'RAW'",
     "generated column": "ALTER TABLE lots ADD COLUMN raw boolean GENERATED ALWAYS AS (lot_type = 'RAW') STORED",
-    "CHECK on the type": "ALTER TABLE lots ADD CONSTRAINT known CHECK (lot_type <> 'FG') NOT VALID",
+    "CHECK on the type": "ALTER TABLE lots ADD CONSTRAINT known CHECK (lot_type <> 'RAW' OR lot_code <> '')",
     "trigger on the type": (
         "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
         "CREATE TRIGGER seen BEFORE UPDATE OF lot_type ON lots FOR EACH ROW EXECUTE FUNCTION seen()"
@@ -336,13 +341,13 @@ def test_codes_that_are_given_twice(parent_url: str) -> None:
 
 
 def test_everything_is_told_at_once(parent_url: str) -> None:
-    for variant in ("rule", "json instead of jsonb", "column already there", "NaN"):
+    for variant in ("trigger that touches versions", "json instead of jsonb", "column already there", "NaN"):
         run(parent_url, VARIANTS[variant].statement)
 
     objects = [each.object for each in findings(parent_url, "stops")]
     left_out = [each.what for each in findings(parent_url, "bends") if each.object == "rows"]
 
-    assert objects == ["table lots", "column lots.metadata", "column lots.status", "rows of lots"]
+    assert objects == ["column lots.metadata", "column lots.status", "trigger touch", "rows of lots"]
     assert left_out == ["Rows that need lots.metadata were not looked at."]
 
 

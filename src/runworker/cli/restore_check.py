@@ -56,9 +56,7 @@ def restore_check(
         raise typer.Exit(worst)
 
 
-def _verified(
-    head: str | None, anchor: Path | None, archives: Path | None
-) -> tuple["VerificationReport | None", str]:
+def _verified(head: str | None, anchor: Path | None, archives: Path | None) -> tuple["VerificationReport | None", str]:
     """The report, or why there is none."""
     try:
         return verify.examined(head=head, anchor=anchor, archives=archives), ""

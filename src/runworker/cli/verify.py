@@ -97,9 +97,7 @@ def examined(
         ) as database,
         on_demand.progress.Progress(bars=True) as progress,
     ):
-        return on_demand.verification.examine(
-            database, since=since, head=head, archives=archives, tell=progress.show
-        )
+        return on_demand.verification.examine(database, since=since, head=head, archives=archives, tell=progress.show)
 
 
 def exit_code(report: "VerificationReport") -> int:

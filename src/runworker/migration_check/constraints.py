@@ -86,6 +86,13 @@ def _missing(thing: Thing, others: Iterable[Thing]) -> MigrationFinding:
 
 def _of_others(connection: Connection, course: Course, thing: Thing) -> MigrationFinding:
     on, drop = f"constraint {thing.name}", f"ALTER TABLE {thing.home} DROP CONSTRAINT {thing.name}"
+    if thing.said.startswith("CHECK") and thing.said.endswith(" NOT VALID") and (many := _breaking(connection, thing)):
+        return stops(
+            on,
+            f"It says on {thing.home}: {_in_sql(thing.said)}.",
+            f"{many} rows break it, and can be written no more: revisions write them.",
+            f"{drop}; add it again afterwards",
+        )
     states = course.new_states.get(thing.home)
     if states and thing.said.startswith("CHECK") and re.search(r"\bstatus\b", thing.said):
         refused = _refused(connection, thing, states)
@@ -114,6 +121,13 @@ def _refused(connection: Connection, thing: Thing, states: Iterable[str]) -> lis
         f"SELECT status FROM unnest(CAST(:states AS varchar[])) AS row (status) WHERE NOT ({_escaped(row.condition)})"  # noqa: S608 - from the catalogue
     ).bindparams(bindparam("states", type_=ARRAY(Text)))
     return list(connection.execute(asked, {"states": list(states)}).scalars())
+
+
+def _breaking(connection: Connection, thing: Thing) -> int:
+    """How many rows break a CHECK that was added without a look at them."""
+    condition = connection.execute(_CHECKED, {"home": thing.home, "name": thing.name}).one().condition
+    counted = text(f"SELECT count(*) FROM {thing.home} WHERE NOT ({_escaped(condition)})")  # noqa: S608 - from the catalogue
+    return int(connection.execute(counted).scalar_one())
 
 
 def _escaped(condition: str) -> str:

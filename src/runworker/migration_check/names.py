@@ -1,5 +1,6 @@
 """Names that revisions are going to give, and that something has already."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,9 @@ LOT_TYPES: Final = "20261129_5_lots"
 
 CONSTRAINT_NAMES: Final = "20261202_1_constraint_names"
 """The revision that gives an older system's constraints their names."""
+
+_UNFINISHED: Final = re.compile(r" NOT VALID$| \(not valid\)$")
+"""What is said of a constraint or an index that a revision has begun with."""
 
 KEYS: Final = ("pk_", "uq_", "ex_")
 """Beginnings of the names of constraints that have an index of the same name."""
@@ -74,7 +78,7 @@ def _is_begun(connection: Connection, course: Course) -> bool:
     """Whether the next revision was interrupted: a constraint or index of it is there, as it makes it."""
     made = {thing for thing in course.made_next if thing.kind in ("constraint", "index")}
     there = [*things(connection, course, "constraint"), *things(connection, course, "index")]
-    return any(thing._replace(said=thing.said.removesuffix(" NOT VALID")) in made for thing in there)
+    return any(thing._replace(said=_UNFINISHED.sub("", thing.said)) in made for thing in there)
 
 
 def _to_be_given(course: Course) -> dict[tuple[str, str, str], str]:
