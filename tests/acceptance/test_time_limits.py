@@ -8,7 +8,7 @@ from tests.acceptance.work import locked, started
 from tests.crew import PREFORK, Crew, eventually
 from tests.plant import STEPS
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 def not_at_all(_crew: Crew) -> None:
@@ -38,7 +38,7 @@ def test_a_limit_that_passes_gives_the_message_back(crew: Crew, limit: str) -> N
         sent = [crew.send("advance_step", run_id=run, to_step_index=STEPS[1]) for run in runs]
         told = r"over the (soft )?time limit|TimeLimitExceeded"
         eventually(
-            lambda: len(re.findall(told, crew.written())) > len(sent), "its time up, again and again", seconds=30
+            lambda: len(re.findall(told, crew.written())) > len(sent), "its time up, again and again", seconds=90
         )
         assert crew.stored_result(sent[0].id) is None, "nobody is told anything"
 

@@ -65,6 +65,7 @@ def chaos(
     *,
     crew: CrewPlan,
     seconds: float = 3.0,
+    patience: float = 8.0,
     faults: Sequence[str] = (),
     wave: WaveSize = CONTESTED,
     check: Callable[[], None] = lambda: None,
@@ -79,7 +80,7 @@ def chaos(
         crew=crew,
         wave=wave,
         rate=100.0,
-        patience=8.0,
+        patience=patience,
         settings={
             "sweep_seconds": 0.5,
             "lock_timeout_seconds": 1,
@@ -106,6 +107,7 @@ def test_nothing_is_found_where_nothing_is_broken(chaos_site: ChaosSite, owner: 
         tmp_path,
         crew=CrewPlan([Place(SOLO)] * 2, rates),
         seconds=8.0,
+        patience=45.0,
         faults=["broker-flushed", "postgres-failed-over"],
         wave=WaveSize(),
     )
@@ -118,9 +120,9 @@ def test_nothing_is_found_where_nothing_is_broken(chaos_site: ChaosSite, owner: 
 def test_an_acknowledgement_before_the_commit_loses_commands(
     chaos_site: ChaosSite, owner: Engine, tmp_path: Path
 ) -> None:
-    crew = broken("acknowledged_first", {Point.DEATH_BEFORE_COMMIT: 0.4})
-    # No sweeps, or the workers would die over those.
-    report = chaos(chaos_site, owner, tmp_path, crew=crew, seconds=8.0, sweep_seconds=60)
+    crew = broken("acknowledged_first", {Point.DEATH_BEFORE_COMMIT: 0.1})
+    # No sweeps, or the workers would die over those. Small batches, or a slow worker has hardly any.
+    report = chaos(chaos_site, owner, tmp_path, crew=crew, seconds=8.0, sweep_seconds=60, batch_size=5)
     assert any("was accepted and is not in the ledger" in violation.said for violation in report.lost)
 
 

@@ -271,10 +271,10 @@ LEDGER = {
         "the verdict is about another fingerprint",
     ),
     "a verdict's step": (
-        "UPDATE commands SET verdict = verdict || '{\"current_step_index\": 9}'"
+        "UPDATE commands SET verdict = verdict || '{\"current_step_index\": 99}'"
         f" WHERE idempotency_key = {A_COMMAND.format('APPLIED', 'advance_step')}",
         "commands",
-        "the verdict says run RUNNING, step 9",
+        "the verdict says run RUNNING, step 99",
     ),
     "a verdict's lot": (
         'UPDATE commands SET verdict = verdict || \'{"lot_status": "REJECTED"}\''
