@@ -236,7 +236,8 @@ RULES: Final = (
         {"lots": ("id", "weight_kg"), **LINK},
         "less weight than was taken from them",
         "They stay as they are; nothing more can be taken, and mass balances tell the difference.",
-        "SELECT id::text FROM lots WHERE weight_kg < (SELECT sum(quantity_used_kg) FROM lot_genealogy"
-        " WHERE parent_lot_id = lots.id)",
+        # An older system has no index of links by parent.
+        "SELECT id::text FROM lots JOIN (SELECT parent_lot_id, sum(quantity_used_kg) AS kg FROM lot_genealogy"
+        " GROUP BY 1) AS taken ON parent_lot_id = lots.id WHERE weight_kg < kg",
     ),
 )
