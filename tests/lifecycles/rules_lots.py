@@ -1,6 +1,7 @@
 """The rules of a lot, told once more: what may be made when, of what, and what becomes of it."""
 
 import re
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -45,6 +46,8 @@ def _register(command: Any, world: World) -> Done:
     lot.changed_by.append(command.idempotency_key)
     for parent_id, kg in parents:
         _take(parent_id, lot_id, kg, command, world)
+    for parent_id, _ in parents:
+        _look_around(parent_id, lot_id, world)
     return Done({lot_id, *dict(parents)}, _told(lot))
 
 
@@ -57,17 +60,15 @@ def _consume(command: Any, world: World) -> Done:
     refuse_if(child.type == "RAW", "RAW_LOT_HAS_PARENTS")
     sku = _sku(child, {*child.holds, parent.sku})
     _check_taking(parent, child, command.quantity_used_kg, world)
-    parents = [lot for lot in world.lots.values() if command.into_lot_id in lot.children]
-    if child.type != "SHIP" and len({lot.sku for lot in (*parents, parent)} - {None}) > 1:
-        raise Sunk("SKU_MIXED")
-    if command.lot_id in _descent(command.into_lot_id, world):
-        raise Sunk("GENEALOGY_CYCLE")
     touched = {command.lot_id}
     if sku != child.sku:
+        if child.type == "PAL" and _skus_within(command.into_lot_id, world) - {sku}:
+            raise Sunk("LOT_FROZEN")
         child.sku = sku
         child.changed_by.append(command.idempotency_key)
         touched.add(command.into_lot_id)
     _take(command.lot_id, command.into_lot_id, command.quantity_used_kg, command, world, final=command.final)
+    _look_around(command.lot_id, command.into_lot_id, world)
     return Done(touched, _told(parent))
 
 
@@ -176,9 +177,69 @@ def _take(parent_id: UUID, child_id: UUID, kg: Decimal, command: Any, world: Wor
         parent.becomes("CONSUMED", command.idempotency_key)
 
 
-def _descent(lot_id: UUID, world: World) -> set[UUID]:
-    """All that is made of this lot."""
-    return {id_ for child in world.lots[lot_id].children for id_ in {child, *_descent(child, world)}}
+def _look_around(parent_id: UUID, child_id: UUID, world: World) -> None:
+    """What nobody but the database knows of a link: what comes to the child through lots that tell nothing."""
+    parent, child = world.lots[parent_id], world.lots[child_id]
+    tells_both = parent.sku is not None and child.sku is not None
+    if not tells_both and (child.sku is not None or child.type != "SHIP"):
+        coming = _skus_within(parent_id, world)
+        if coming and len(coming | _skus_met_by(child_id, world)) > 1:
+            raise Sunk("SKU_MIXED")
+    if parent.run is not None and parent.run != child.run and world.runs[parent.run].status == "ARCHIVED":
+        raise Sunk("PARENT_RUN_ARCHIVED")
+    if len(_sites_that_meet(parent_id, child_id, world)) > 1:
+        raise Sunk("PARENT_OTHER_SITE")
+    if parent_id in _reached({child_id}, lambda id_: world.lots[id_].children):
+        raise Sunk("GENEALOGY_CYCLE")
+
+
+def _skus_within(lot_id: UUID, world: World) -> set[str]:
+    """The lot's SKU; of one that tells none, those of what it is made of."""
+    lots = world.lots
+
+    def is_open(id_: UUID) -> bool:
+        return lots[id_].sku is None and lots[id_].type not in ("RAW", "DEB", "BULK", "MIX")
+
+    above = _reached({lot_id}, lambda id_: _parents(id_, world) if is_open(id_) else ())
+    return {sku for id_ in above if (sku := lots[id_].sku)}
+
+
+def _skus_met_by(lot_id: UUID, world: World) -> set[str]:
+    """SKUs in a lot and in what is made of it, as far as lots tell none; a shipment may hold both."""
+    lots = world.lots
+
+    def made(id_: UUID) -> set[UUID]:
+        is_open = lots[id_].sku is None and lots[id_].type != "SHIP"
+        return {child for child in lots[id_].children if lots[child].type != "SHIP"} if is_open else set()
+
+    return {sku for id_ in _reached({lot_id}, made) for sku in _skus_within(id_, world)}
+
+
+def _sites_that_meet(parent_id: UUID, child_id: UUID, world: World) -> set[str]:
+    """Sites of both; of one without a run, those of its parents and children."""
+    lots = world.lots
+
+    def is_silent(id_: UUID) -> bool:
+        return lots[id_].run is None
+
+    below = _reached({child_id}, lambda id_: lots[id_].children if is_silent(id_) else ())
+    seeds = {parent_id, *filter(is_silent, below)}
+    above = _reached(seeds, lambda id_: _parents(id_, world) if is_silent(id_) else ())
+    return {world.runs[run].site for id_ in below | above if (run := lots[id_].run)}
+
+
+def _parents(lot_id: UUID, world: World) -> set[UUID]:
+    return {id_ for id_, lot in world.lots.items() if lot_id in lot.children}
+
+
+def _reached(seeds: set[UUID], further: Callable[[UUID], Iterable[UUID]]) -> set[UUID]:
+    """Those that one comes to from some, step by step, and these themselves."""
+    found: set[UUID] = set()
+    new = seeds
+    while new:
+        found |= new
+        new = {id_ for each in new for id_ in further(each)} - found
+    return found
 
 
 def _told(lot: Lot) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, multiple, rule
 from sqlalchemy import text
 from tests.lifecycles.machine import RETENTIONS, SEEDS, SIZES, Lifecycles, Place, try_out
-from tests.lifecycles.requests import CELSIUS, REQUESTS, RUNS, Request, Requests
+from tests.lifecycles.requests import CELSIUS, REQUESTS, RUNS, SOME_NUMBER, Request, Requests
 from tests.lifecycles.rules_lots import MADE_AT
 from tests.lifecycles.world import Lot, Version
 from tests.plant import linear_graph
@@ -142,6 +142,19 @@ class PlantLives(Lifecycles):
         for lot, into in ((one, two), (two, three), (three, one)):
             told.append(self.think("consume_lot", lot_id=lot, into_lot_id=into, quantity_used_kg="4"))
         self.news.append(told)
+        return multiple(*told)
+
+    @rule(target=commands, ways=st.lists(st.tuples(st.booleans(), SOME_NUMBER, st.integers(0, 2)), min_size=4))
+    def ways_around(self, ways: list[tuple[bool, int, int]]) -> Any:
+        """Send material out of and into the older system's lots, which tell neither SKU nor site."""
+        old = self.lots[:3]
+        told = [self.think("record_qc_decision", lot_id=lot, decision="PASS") for lot in old]
+        for outwards, number, which in ways:
+            lot, into = self.lots[::-1][number % len(self.lots)], old[which]
+            if outwards:
+                lot, into = into, lot
+            told.append(self.think("consume_lot", lot_id=lot, into_lot_id=into, quantity_used_kg="1"))
+        self.deliver_in_batches(told, 1)
         return multiple(*told)
 
     @rule(seed=SEEDS, size=SIZES)
