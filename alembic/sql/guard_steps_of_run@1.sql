@@ -11,8 +11,8 @@
 -- A run without any step is an older system's: it can be held, resumed and aborted, but none begins so, nor is pinned so.
 --
 -- A step that becomes IN_PROGRESS is not looked at: no two of a run are IN_PROGRESS
--- (ex_run_step_executions_one_in_progress), so that another changes with it, or the run does. A step whose run was
--- written by the same transaction is left to the run's trigger, which looks at all steps once.
+-- (ex_run_step_executions_one_in_progress), so that another changes with it, or the run does. Where the same
+-- transaction wrote the run, the run's trigger looks at the steps that it went through, and a step's at this step.
 
 -- How many steps a run has, how many of them are open, and how many are not as a run on its way has them.
 CREATE FUNCTION steps_of_run(checked uuid)
@@ -32,26 +32,33 @@ LANGUAGE sql STABLE AS $$
     WHERE run.id = checked
 $$;
 
--- guard_production_runs_steps, guard_production_runs_open_steps. In the common case all eleven steps are as the run that the
--- trigger was queued with has them. Where they are not, the same transaction may have moved the run once more.
+-- guard_production_runs_steps, guard_production_runs_open_steps. In the common case the steps from where the run was
+-- to where it is, or all eleven of one that begins, are as the run that the trigger was queued with has them. Where they
+-- are not, the same transaction may have moved the run once more.
 CREATE FUNCTION guard_steps_of_run() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     steps record;
+    first integer := 0;
+    last integer := 10;
     fitting integer;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM public.require_read_committed(TG_TABLE_NAME);
     END IF;
     IF NEW.status IN ('RUNNING', 'HOLD') THEN
+        IF OLD.status IN ('RUNNING', 'HOLD') AND NEW.flow_version_id = OLD.flow_version_id THEN
+            first := least(OLD.current_step_index, NEW.current_step_index);
+            last := greatest(OLD.current_step_index, NEW.current_step_index);
+        END IF;
         SELECT count(*) INTO fitting FROM public.run_step_executions
-        WHERE run_id = NEW.id AND status = CASE
+        WHERE run_id = NEW.id AND step_index BETWEEN first AND last AND status = CASE
             WHEN step_index = NEW.current_step_index THEN 'IN_PROGRESS'
             WHEN status = 'SKIPPED' THEN 'SKIPPED'
             WHEN step_index < NEW.current_step_index THEN 'COMPLETED'
             ELSE 'PENDING'
         END;
-        IF fitting = 11 THEN
+        IF fitting = last - first + 1 THEN
             RETURN NULL;
         END IF;
     END IF;
@@ -90,10 +97,10 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM public.require_read_committed(TG_TABLE_NAME);
     END IF;
-    SELECT status, flow_version_id, xmin = pg_current_xact_id()::xid AS written_here INTO run
-    FROM public.production_runs WHERE id = NEW.run_id;
+    SELECT status, current_step_index AS here, flow_version_id, xmin = pg_current_xact_id()::xid AS written_here
+    INTO run FROM public.production_runs WHERE id = NEW.run_id;
     IF NOT run.written_here THEN
-        SELECT status, flow_version_id, false AS written_here INTO run
+        SELECT status, current_step_index AS here, flow_version_id, false AS written_here INTO run
         FROM public.production_runs WHERE id = NEW.run_id FOR SHARE;
     END IF;
 
@@ -109,7 +116,12 @@ BEGIN
         RAISE EXCEPTION 'Step % cannot be added to run %, which has no flow version.', NEW.step_index, NEW.run_id
             USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = 'guard_run_step_executions_run';
     END IF;
-    IF run.written_here THEN
+    IF run.written_here AND (run.status NOT IN ('RUNNING', 'HOLD') OR CASE NEW.status
+        WHEN 'COMPLETED' THEN NEW.step_index < run.here
+        WHEN 'PENDING' THEN NEW.step_index > run.here
+        WHEN 'IN_PROGRESS' THEN NEW.step_index = run.here
+        ELSE NEW.step_index <> run.here
+    END) THEN
         RETURN NULL;
     END IF;
 

@@ -75,6 +75,20 @@ SET CONSTRAINTS ALL IMMEDIATE;
 UPDATE run_step_executions SET status = 'PENDING', started_at = NULL WHERE id = md5('held 1')::uuid;
 SET CONSTRAINTS ALL IMMEDIATE;
 
+-- refused: guard_run_step_executions_run (back, together with a change of the run that concerns no step)
+UPDATE production_runs SET summary = '{}' WHERE run_code = 'at last step';
+UPDATE run_step_executions SET status = 'PENDING', started_at = NULL, completed_at = NULL
+WHERE id = md5('at last step 3')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
+-- refused: guard_run_step_executions_run (back, while the run goes on)
+UPDATE production_runs SET current_step_index = 3 WHERE run_code = 'running';
+UPDATE run_step_executions SET status = 'COMPLETED', completed_at = now() WHERE id = md5('running 1')::uuid;
+UPDATE run_step_executions SET status = 'IN_PROGRESS', started_at = now() WHERE id = md5('running 3')::uuid;
+UPDATE run_step_executions SET status = 'PENDING', started_at = NULL, completed_at = NULL
+WHERE id = md5('running 0')::uuid;
+SET CONSTRAINTS ALL IMMEDIATE;
+
 -- refused: guard_run_step_executions_run (a few given to an older system's run)
 ALTER TABLE run_step_executions DISABLE TRIGGER USER;
 DELETE FROM run_step_executions WHERE run_id = md5('running')::uuid;
