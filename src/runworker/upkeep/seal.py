@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.dml import ReturningInsert
 
 from runworker.models import AuditArchive, AuditEvent, AuditSeal
-from runworker.upkeep.seal_lines import FORMAT, LINES, SEALS, description, instant
+from runworker.upkeep.seal_lines import BARE_LINES, FORMAT, LINES, SEALS, description, instant
 from runworker.upkeep.settled import last_settled_id
 
 MOST_EVENTS: Final = 10_000
@@ -206,9 +206,10 @@ def _fault(connection: Connection, row: Row[Any], previous: bytes, last_event_id
     digest.update(description(row).encode() + b"\n")
     many = 0
     given = {"after": last_event_id, "up_to": row.last_event_id, "most": MOST_EVENTS + 1}
-    with connection.execute(LINES.execution_options(yield_per=500), given) as lines:
-        for many, line in enumerate(lines, start=1):  # noqa: B007 - counted
-            digest.update(line.line.encode() + b"\n")
+    with connection.execute(BARE_LINES.execution_options(yield_per=500), given) as found:
+        for lines in found.scalars().partitions():
+            digest.update("".join(f"{line}\n" for line in lines).encode())
+            many += len(lines)
     if many != row.events:
         return f"it was made over {row.events} events, and there are {'more' if many > row.events else 'fewer'}"
     if digest.digest() != row.sha256:

@@ -41,6 +41,9 @@ LINES: Final = (
 )
 """Lines of events, in id order; `most` of them, or all where it is None."""
 
+BARE_LINES: Final = LINES.with_only_columns(_EVENT_LINE)
+"""The lines alone."""
+
 SEALS: Final = (
     select(
         AuditSeal.id,

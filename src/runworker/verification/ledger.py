@@ -133,21 +133,39 @@ VERDICTS: Final = (
 QUESTIONS: Final = (*EFFECTS, *VERDICTS)
 
 _PAYLOADS: Final = text("""
-    SELECT idempotency_key, command, status, payload::text AS payload, payload_sha256, issued_by, run_id,
-           verdict ->> 'payload_sha256' AS told
+    SELECT idempotency_key::text, command, payload::text, payload_sha256,
+           coalesce(verdict ->> 'payload_sha256' <> encode(payload_sha256, 'hex'), false)
+           OR coalesce(payload ->> 'issued_by' <> issued_by::text, false)
+           OR coalesce(payload ->> 'run_id' <> run_id::text, false) AS is_spelled_otherwise
     FROM commands
     WHERE status = 'APPLIED' OR payload_sha256 IS NOT NULL
 """).execution_options(yield_per=AT_A_TIME)
+
+_COMMAND: Final = text("""
+    SELECT idempotency_key, command, payload::text AS payload, payload_sha256, issued_by, run_id,
+           verdict ->> 'payload_sha256' AS told
+    FROM commands WHERE idempotency_key = CAST(:key AS uuid)
+""")
 
 
 def changed_payloads(connection: Connection) -> Iterator[Discrepancy]:
     """Commands whose payload is not the one that their fingerprint was taken of."""
     with connection.execute(_PAYLOADS) as rows:
-        for row in rows:
-            if (problem := _fault(row)) is not None:
-                where = _ROW.replace("{row}", str(row.idempotency_key))
+        for key, command, payload, digest, is_spelled_otherwise in rows:
+            if not is_spelled_otherwise and _is_as_fingerprinted(command, payload, digest):
+                continue
+            if (problem := _fault(connection.execute(_COMMAND, {"key": key}).one())) is not None:
+                where = _ROW.replace("{row}", key)
                 expected = "what was asked, as payload_sha256 has it"
-                yield Discrepancy(LOOK, "commands", str(row.idempotency_key), problem, expected, where)
+                yield Discrepancy(LOOK, "commands", key, problem, expected, where)
+
+
+def _is_as_fingerprinted(command: str, payload: str, digest: bytes | None) -> bool:
+    """Whether a payload needs no second look; of a million, nearly all do not."""
+    try:
+        return fingerprint_of(command, json.loads(payload)) == digest
+    except (AttributeError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def _fault(row: Any) -> str | None:
@@ -159,6 +177,7 @@ def _fault(row: Any) -> str | None:
         prints = {fingerprint_of(row.command, fields)}
         if row.payload_sha256 not in prints or row.told not in (None, row.payload_sha256.hex()):
             prints |= _other_prints(row, fields)
+        asked = {name: UUID(str(fields[name])) for name in ("issued_by", "run_id") if fields.get(name) is not None}
     except (InvalidMessage, AttributeError, ValueError, TypeError, RecursionError) as error:
         return f"its payload cannot be read: {error}"
     if row.payload_sha256 not in prints:
@@ -166,9 +185,8 @@ def _fault(row: Any) -> str | None:
     if row.told is not None and row.told not in {digest.hex() for digest in prints}:
         return f"the verdict is about another fingerprint, {row.told}"
     for name, kept in (("issued_by", row.issued_by), ("run_id", row.run_id)):
-        asked = fields.get(name)
-        if asked is not None and kept is not None and UUID(asked) != kept:
-            return f"{name} is {kept}, and the payload says {asked}"
+        if kept is not None and asked.get(name, kept) != kept:
+            return f"{name} is {kept}, and the payload says {asked[name]}"
     return None
 
 

@@ -136,7 +136,7 @@ def events_in_a_row(audited: Audited) -> Question:
     return Question(
         table,
         f"""
-        WITH short AS (
+        WITH short AS MATERIALIZED (
             SELECT id, entity_id, operation, jsonb_hash_extended(before - {IGNORED}, 0) AS before,
                    jsonb_hash_extended(after - {IGNORED}, 0) AS after
             FROM audit_events WHERE entity = '{table}'
@@ -170,37 +170,55 @@ def events_in_a_row(audited: Audited) -> Question:
     )
 
 
-_EACH_STEP: Final = """
-    SELECT event.id, event.entity_id AS run_id, event.operation, step.key::int AS step_index,
-           event.before -> step.key AS before, event.after -> step.key AS after,
-           lag(event.id) OVER by_step AS earlier, lag(event.after -> step.key) OVER by_step AS earlier_after,
-           lead(event.id) OVER by_step IS NULL AS is_last
-    FROM audit_events AS event, LATERAL jsonb_object_keys(coalesce(event.after, event.before)) AS step (key)
-    WHERE event.entity = 'run_step_executions'
-    WINDOW by_step AS (PARTITION BY event.entity_id, step.key ORDER BY event.id)
-"""
 _TYPED_STEP: Final = "to_jsonb(jsonb_populate_record(NULL::run_step_executions, {}))"
 _STEP_FOUND, _STEP_TOLD = _differences(_TYPED_STEP.format("told.after"), "to_jsonb(now)")
 
 STEPS: Final = Question(
     "run_step_executions",
     f"""
-    WITH each AS MATERIALIZED ({_EACH_STEP}), told AS (SELECT * FROM each WHERE is_last AND id > :after)
+    WITH short AS MATERIALIZED (
+        SELECT event.id, event.entity_id AS run_id, event.operation, step.key::int AS step_index,
+               jsonb_hash_extended((event.before -> step.key) - {IGNORED}, 0) AS before,
+               jsonb_hash_extended((event.after -> step.key) - {IGNORED}, 0) AS after
+        FROM audit_events AS event, LATERAL jsonb_object_keys(coalesce(event.after, event.before)) AS step (key)
+        WHERE event.entity = 'run_step_executions'
+    ), changed AS MATERIALIZED (
+        SELECT *, lag(id) OVER by_step AS earlier, lag(after) OVER by_step AS earlier_after,
+               lead(id) OVER by_step IS NULL AS is_last
+        FROM short WINDOW by_step AS (PARTITION BY run_id, step_index ORDER BY id)
+    ), odd_row AS MATERIALIZED (
+        SELECT told.id AS event_id, told.run_id, told.step_index, now.id AS row_id
+        FROM (SELECT * FROM changed WHERE is_last AND id > :after) AS told
+             FULL JOIN run_step_executions AS now
+             ON now.run_id = told.run_id AND now.step_index = told.step_index
+        WHERE told.id IS NULL OR now.id IS NULL
+           OR jsonb_hash_extended(jsonb_strip_nulls(to_jsonb(now)) - {IGNORED}, 0) IS DISTINCT FROM told.after
+    ), told AS (
+        SELECT odd_row.*, event.after -> step_index::text AS after
+        FROM odd_row LEFT JOIN audit_events AS event ON event.id = odd_row.event_id
+    ), odd_event AS MATERIALIZED (
+        SELECT id, run_id, step_index, operation, earlier
+        FROM changed WHERE id > :chained AND before IS DISTINCT FROM earlier_after
+    ), chained AS (
+        SELECT odd_event.*, event.before -> step_index::text AS before, ended.after -> step_index::text AS earlier_after
+        FROM odd_event JOIN audit_events AS event ON event.id = odd_event.id
+             LEFT JOIN audit_events AS ended ON ended.id = odd_event.earlier
+    )
     SELECT format('%s step %s', coalesce(told.run_id, now.run_id), coalesce(told.step_index, now.step_index)) AS row,
-           CASE WHEN told.id IS NULL THEN 'no event says how the row came to be'
-                WHEN now.id IS NULL THEN format('the row is gone, and event %s left it there', told.id)
-                WHEN told.after IS NULL THEN format('the row is there, and event %s deleted it', told.id)
+           CASE WHEN told.event_id IS NULL THEN 'no event says how the row came to be'
+                WHEN now.id IS NULL THEN format('the row is gone, and event %s left it there', told.event_id)
+                WHEN told.after IS NULL THEN format('the row is there, and event %s deleted it', told.event_id)
                 ELSE {_STEP_FOUND} END AS problem,
-           CASE WHEN told.id IS NULL THEN 'an event of its INSERT'
-                WHEN now.id IS NULL THEN format('the row as event %s has it: %s', told.id, left(told.after::text, 200))
+           CASE WHEN told.event_id IS NULL THEN 'an event of its INSERT'
+                WHEN now.id IS NULL
+                THEN format('the row as event %s has it: %s', told.event_id, left(told.after::text, 200))
                 WHEN told.after IS NULL THEN 'no row'
-                ELSE format('as event %s has it: %s', told.id, {_STEP_TOLD}) END AS expected
-    FROM told FULL JOIN run_step_executions AS now
-         ON now.run_id = told.run_id AND now.step_index = told.step_index
-    WHERE CASE WHEN told.id IS NULL THEN :after = 0 AND (now.command_key IS NOT NULL OR now.created_at >= {_BEGIN})
+                ELSE format('as event %s has it: %s', told.event_id, {_STEP_TOLD}) END AS expected
+    FROM told LEFT JOIN run_step_executions AS now ON now.id = told.row_id
+    WHERE CASE WHEN told.event_id IS NULL
+               THEN :after = 0 AND (now.command_key IS NOT NULL OR now.created_at >= {_BEGIN})
                WHEN now.id IS NULL THEN told.after IS NOT NULL
                WHEN told.after IS NULL THEN true
-               WHEN jsonb_strip_nulls(to_jsonb(now)) - {IGNORED} = told.after - {IGNORED} THEN false
                ELSE to_jsonb(now) - {IGNORED} IS DISTINCT FROM {_TYPED_STEP.format("told.after")} - {IGNORED} END
     UNION ALL
     SELECT format('%s step %s', run_id, step_index) AS row,
@@ -208,13 +226,11 @@ STEPS: Final = Question(
                 ELSE format('event %s does not begin where event %s ended', id, earlier) END AS problem,
            CASE WHEN earlier IS NULL THEN 'an INSERT, or a row older than the trail'
                 ELSE 'events in a row: one of the two was changed, or others between them are gone' END AS expected
-    FROM each
-    WHERE id > :chained AND CASE WHEN earlier IS NULL
+    FROM chained
+    WHERE CASE WHEN earlier IS NULL
                THEN operation <> 'INSERT'
                     AND (before ? 'command_key' OR (before ->> 'created_at')::timestamptz >= {_BEGIN})
-               WHEN before IS NULL AND earlier_after IS NULL THEN false
                WHEN before IS NULL OR earlier_after IS NULL THEN true
-               WHEN before - {IGNORED} = earlier_after - {IGNORED} THEN false
                ELSE {_TYPED_STEP.format("before")} - {IGNORED}
                     IS DISTINCT FROM {_TYPED_STEP.format("earlier_after")} - {IGNORED} END
     """,

@@ -19,6 +19,9 @@ MOST_TOLD: Final = 50
 _COUNTED: Final = ("audit_archives", "audit_events", "audit_seals", "commands", "dead_letters", "run_step_executions")
 _CONTENT: Final = (*(audited.table for audited in state.AUDITED), *_COUNTED)
 
+_MEMORY: Final = text("SET LOCAL work_mem = '32MB'")
+"""Of a sort: a million events in PostgreSQL's 4 MB go to the disk and back."""
+
 Ask = Callable[[Connection], Iterator[Discrepancy]]
 
 
@@ -94,6 +97,7 @@ def look_at(
     tell: Tell = lambda *_: None,
 ) -> VerificationReport:
     """As `examine`, in the connection's own transaction."""
+    connection.execute(_MEMORY)
     known_to, loaded_to, faults = last_archived(connection), 0, list[Discrepancy]()
     if archives is not None:
         loaded_to, faults = _look_into(connection, archives, tell)
